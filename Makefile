@@ -1,0 +1,53 @@
+# Every target sets up what it needs: a virtual environment in .venv, locked by hash.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types contracts check conformance bench wheels lock clean
+
+help: ## show the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## make the virtual environment from requirements.lock
+
+$(STAMP): requirements.lock erlmcp/pyproject.toml gonogo/pyproject.toml examples/notes/pyproject.toml scripts/setup.sh
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/setup.sh
+	@touch $@
+
+demo: $(STAMP) ## two releases for real: one goes well, one rolls itself back (under 3 minutes)
+	@$(BIN)/python -m demo
+
+test: $(STAMP) ## every test
+	@sh scripts/system-parts.sh
+	@$(BIN)/python -m pytest
+
+lint: $(STAMP) ## style, size limits
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(STAMP) ## mypy strict
+	@$(BIN)/mypy
+
+contracts: $(STAMP) ## who may import whom
+	@$(BIN)/lint-imports
+
+check: lint types contracts test ## all of the above
+
+conformance: $(STAMP) ## the official suite against erlmcp: every leg must have full marks (needs npm)
+	@$(BIN)/python -m conformance
+
+bench: $(STAMP) ## erlmcp and its peers over HTTP, side by side (needs wrk; about 10 minutes)
+	@$(BIN)/python -m benchmarks.http --tail
+
+wheels: $(STAMP) ## build each wheel and import it alone in an empty environment
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/wheels.sh
+
+lock: $(STAMP) ## refresh requirements.lock
+	$(BIN)/uv pip compile erlmcp/pyproject.toml gonogo/pyproject.toml examples/notes/pyproject.toml \
+	  --all-extras --group pyproject.toml:dev --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade -o requirements.lock -q
+
+clean: ## remove everything that was built
+	rm -rf $(VENV) build dist
