@@ -1,0 +1,3 @@
+"""The production server for Python MCP servers."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,99 @@
+"""What ``erlmcp serve`` does: load, open the sockets, run the master until it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from erlmcp.config.errors import ErlmcpError
+from erlmcp.config.keys import session_keys
+from erlmcp.config.load import load
+from erlmcp.supervisor.endpoints import Endpoints
+from erlmcp.supervisor.master import Master, Plan
+from erlmcp.supervisor.spec import GenerationSpec, checked
+from erlmcp.telemetry import logs
+
+_STDERR = 2
+
+
+@dataclass(frozen=True)
+class ServeArguments:
+    """The arguments of ``erlmcp serve``; ``flags`` are settings by dotted key, ``guest`` is for the guest."""
+
+    target: str
+    http: str
+    tcp: str
+    admin: str
+    control: Path | None
+    config: Path | None
+    version_label: str
+    flags: Mapping[str, Any]
+    guest: Sequence[str] = ()
+    factory: bool = False
+
+
+def run(arguments: ServeArguments) -> int:
+    """Serve until told to stop; the exit status.
+
+    Raises:
+        ErlmcpError: anything that keeps it from starting.
+    """
+    effective = load(arguments.config, environ=os.environ, flags=arguments.flags)
+    settings = effective.settings
+    spec = checked(
+        GenerationSpec(
+            target=arguments.target,
+            version=arguments.version_label,
+            args=list(arguments.guest),
+            factory=arguments.factory,
+        )
+    )
+    keys = session_keys(os.environ)
+    descriptor = open_log(settings.log.file)
+    logs.configure(level=settings.log.level, descriptor=descriptor)
+    endpoints = Endpoints.open(
+        http=arguments.http,
+        tcp=arguments.tcp,
+        admin=arguments.admin,
+        control=arguments.control,
+        settings=settings,
+    )
+
+    async def serve() -> int:
+        plan = Plan(spec, effective, keys, endpoints, _utc_now, descriptor, _announce)
+        return await Master(plan).run()
+
+    return asyncio.run(serve())
+
+
+def open_log(file: str) -> int:
+    """The descriptor that takes log lines: of the file, or standard error when none is named.
+
+    Raises:
+        ErlmcpError: config.log-file.
+    """
+    if not file:
+        return _STDERR
+    try:
+        return logs.open_log_file(file)
+    except OSError as fault:
+        raise ErlmcpError(
+            "config.log-file",
+            f"the log cannot be opened, got {file}: {fault.strerror}; expected a writable file",
+            hint="check log.file and the rights on its folder",
+        ) from fault
+
+
+def _announce(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251 - the one real clock of the server

@@ -1,0 +1,76 @@
+"""What ``erlmcp stdio`` does: one process, one client, until the client closes the input."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvloop
+
+from erlmcp.cli.serve import open_log
+from erlmcp.config.keys import session_keys
+from erlmcp.config.load import load
+from erlmcp.config.schema import Settings
+from erlmcp.sessions.bus import LocalBus
+from erlmcp.sessions.sealed import KeyRing
+from erlmcp.telemetry import logs
+from erlmcp.telemetry.meter import Meter
+from erlmcp.transports.runtime import GuestRuntime
+from erlmcp.transports.stdio.server import serve_stdio, take_over
+
+
+@dataclass(frozen=True)
+class StdioArguments:
+    """The arguments of ``erlmcp stdio``; ``guest`` is for the guest."""
+
+    target: str
+    config: Path | None
+    guest: Sequence[str] = ()
+    factory: bool = False
+
+
+def run(arguments: StdioArguments) -> None:
+    """Serve until the input ends, then end this process: a thread of the guest must not keep it.
+
+    Raises:
+        ErlmcpError: anything that keeps it from starting.
+    """
+    settings = load(arguments.config, environ=os.environ).settings
+    keys = KeyRing(session_keys(os.environ))
+    logs.configure(level=settings.log.level, descriptor=open_log(settings.log.file))
+    real_in, real_out = take_over()
+    uvloop.run(_serve(arguments, settings, keys, real_in, real_out))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+async def _serve(
+    arguments: StdioArguments, settings: Settings, keys: KeyRing, real_in: int, real_out: int
+) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    runtime = await GuestRuntime.start(
+        arguments.target,
+        settings=settings,
+        keys=keys,
+        bus=LocalBus(),
+        meter=Meter(),
+        arguments=arguments.guest,
+        factory=arguments.factory,
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    serving = asyncio.create_task(serve_stdio(runtime.channels, real_in, real_out))
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)
+    runtime.begin_drain()
+    await asyncio.wait([serving], timeout=settings.drain_timeout_s)
+    stopped.cancel()
+    await runtime.close()
+    serving.cancel()

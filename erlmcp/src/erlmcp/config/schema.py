@@ -1,0 +1,132 @@
+"""The schema of ``erlmcp.toml``. It is also the manual: field descriptions become the reference page.
+
+It only says what a configuration is. Reading files and the environment, provenance and faults are
+``erlmcp.config.load``. Every limit has a stated default here and a test at its edge.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class HttpSettings(_Section):
+    """Limits of the HTTP transport."""
+
+    max_header_bytes: int = Field(
+        16_384, ge=256, description="Request line and headers together, bytes; more is 431."
+    )
+    max_headers: int = Field(100, ge=1, description="Header fields; more is 431.")
+    max_body_bytes: int = Field(
+        4 * 1024 * 1024,
+        ge=1,
+        description="Request body, bytes; more is 413. Also a line of TCP or stdio, a WebSocket message.",
+    )
+    header_timeout_s: float = Field(
+        10.0, gt=0, description="From the first byte to the end of headers, seconds."
+    )
+    body_timeout_s: float = Field(
+        30.0, gt=0, description="From the end of headers to the end of the body, seconds."
+    )
+    keep_alive_timeout_s: float = Field(75.0, gt=0, description="Idle time of a kept connection, seconds.")
+    max_connections: int = Field(
+        10_000, ge=1, description="Open connections of one worker; more are closed at once."
+    )
+    max_pipelined: int = Field(
+        16, ge=1, description="Requests read ahead on one connection; then reading pauses."
+    )
+    max_stream_buffer_bytes: int = Field(
+        1024 * 1024, ge=1024, description="Unsent bytes of one stream; a slower reader is cut."
+    )
+
+
+class McpSettings(_Section):
+    """The MCP endpoint."""
+
+    path: str = Field("/mcp", pattern=r"^/", description="Path of the endpoint.")
+    websocket_path: str = Field(
+        "/ws", pattern=r"^(/.*)?$", description="Path of MCP over WebSocket; empty switches it off."
+    )
+    sse_path: str = Field(
+        "/sse",
+        pattern=r"^(/.*)?$",
+        description="Path of the HTTP+SSE stream of 2024-11-05; empty switches it off.",
+    )
+    sse_messages_path: str = Field(
+        "/messages", pattern=r"^/", description="Path that takes the messages of HTTP+SSE."
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        (), description="Host names accepted in the Host header besides loopback; needed for a public name."
+    )
+    allowed_origins: tuple[str, ...] = Field(
+        (), description="Browser origins accepted besides none; scheme, host and port compared exactly."
+    )
+    request_timeout_s: float = Field(300.0, gt=0, description="Longest time for one request, seconds.")
+    ping_interval_s: float = Field(15.0, gt=0, description="Comment or ping on a quiet stream, seconds.")
+    max_streams: int = Field(20_000, ge=1, description="Open streams of one worker; more are refused.")
+    max_json_depth: int = Field(64, ge=4, description="Nesting of a request body; deeper is refused.")
+    session_idle_s: float = Field(
+        1_800.0, gt=0, description="A handshake session unused this long has ended, seconds."
+    )
+    session_max_s: float = Field(
+        7 * 86_400.0, gt=0, description="A handshake session older than this has ended, seconds."
+    )
+    resume_max_events: int = Field(
+        1_000,
+        ge=1,
+        description="Messages of one stream kept for a client that comes back.",
+    )
+    resume_max_bytes: int = Field(
+        1024 * 1024, ge=1024, le=8 * 1024 * 1024, description="Bytes of one stream kept for the same."
+    )
+    resume_total_bytes: int = Field(
+        64 * 1024 * 1024, ge=1024, description="Bytes kept by one worker for all streams."
+    )
+    resume_max_age_s: float = Field(
+        300.0, gt=0, description="How long a message is kept for a client that comes back, seconds."
+    )
+    resume_retry_s: float = Field(
+        0.5, gt=0, description="How long a client is told to wait before it comes back, seconds."
+    )
+
+
+class LimitSettings(_Section):
+    """Rate limits of one worker group; zero means no limit."""
+
+    requests_per_s: float = Field(
+        0.0, ge=0, description="Requests of one client address a second; more is 429."
+    )
+    burst: int = Field(100, ge=1, description="Requests that may come at once before the rate counts.")
+    max_in_flight: int = Field(1_000, ge=1, description="Requests being handled by one worker; more is 503.")
+
+
+class LogSettings(_Section):
+    """What is written about the running service: JSON lines on standard error, or to a file."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe level written."
+    )
+    file: str = Field("", description="Path of the log; empty means standard error.")
+    access: bool = Field(False, description="One line for each request.")
+
+
+class Settings(_Section):
+    """All of erlmcp.toml."""
+
+    environment: Literal["development", "staging", "production"] = Field(
+        "production", description="production forbids debug settings."
+    )
+    workers: int = Field(1, ge=1, le=64, description="Processes of one generation.")
+    drain_timeout_s: float = Field(30.0, gt=0, description="How long running requests may finish, seconds.")
+    start_timeout_s: float = Field(
+        30.0, gt=0, description="How long a generation may take to start, seconds."
+    )
+    http: HttpSettings = Field(default_factory=HttpSettings)
+    mcp: McpSettings = Field(default_factory=McpSettings)
+    limits: LimitSettings = Field(default_factory=LimitSettings)
+    log: LogSettings = Field(default_factory=LogSettings)

@@ -1,0 +1,138 @@
+"""What a handler can do while it serves one request: the SDK's ``DispatchContext`` over our transports.
+
+The transport plugs in a ``Channel``; this module knows nothing of HTTP. In the modern era a server never asks
+its client anything, so the channel of such a request has ``can_ask`` false.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import cached_property
+from typing import Any, Protocol
+
+import anyio
+from mcp.shared.dispatcher import CallOptions
+from mcp.shared.exceptions import NoBackChannelError
+from mcp.shared.jsonrpc_dispatcher import progress_token_from_params
+from mcp.shared.message import ServerMessageMetadata
+from mcp.shared.transport_context import TransportContext
+
+from erlmcp.protocol import jsonrpc
+from erlmcp.protocol.jsonrpc import RequestId
+
+CloseStream = Callable[[], Awaitable[None]]
+
+
+class Channel(Protocol):
+    """Where the messages of one request go."""
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether the client can be sent a request now and its answer can come back."""
+        ...
+
+    async def emit(self, message: bytes) -> None:
+        """Send an encoded message; one that nobody can receive any more is dropped."""
+        ...
+
+    async def ask(
+        self, method: str, params: Mapping[str, Any] | None, timeout_s: float | None
+    ) -> dict[str, Any]:
+        """Send a request to the client and wait for its result."""
+        ...
+
+
+class CallContext:
+    """The context of one request or notification.
+
+    Args:
+        channel: where messages about it go.
+        request_id: its id, as it came; None for a notification.
+        params: its parameters, for the progress token.
+        transport: what the SDK is told of the transport.
+        make_request: makes the object that handlers see as the HTTP request, when they ask for it.
+        close_stream: closes the connection of this request; its client comes back for the rest. None where
+            clients do not know how.
+        close_standing_stream: the same for the stream of the session.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        request_id: RequestId | None,
+        params: Mapping[str, Any] | None,
+        transport: TransportContext,
+        make_request: Callable[[], Any],
+        *,
+        close_stream: CloseStream | None = None,
+        close_standing_stream: CloseStream | None = None,
+    ) -> None:
+        self.transport = transport
+        self.request_id = request_id
+        self._channel = channel
+        self._params = params
+        self._make_request = make_request
+        self._close_stream = close_stream
+        self._close_standing_stream = close_standing_stream
+        self._closed = False
+
+    @property
+    def can_send_request(self) -> bool:
+        """Whether the client can be asked something now."""
+        return self._channel.can_ask and not self._closed
+
+    @cached_property
+    def message_metadata(self) -> ServerMessageMetadata:
+        """The HTTP request in the place where the SDK looks for it."""
+        return ServerMessageMetadata(
+            request_context=self._make_request(),
+            close_sse_stream=self._close_stream,
+            close_standalone_sse_stream=self._close_standing_stream,
+            can_send_request=self._channel.can_ask,
+        )
+
+    @cached_property
+    def cancel_requested(self) -> anyio.Event:
+        """Set when the client has cancelled this request."""
+        return anyio.Event()
+
+    async def notify(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None,
+        opts: CallOptions | None = None,  # noqa: ARG002 - part of the SDK's protocol
+    ) -> None:
+        """Send a notification about this request; after the answer there is nothing to send it on."""
+        if not self._closed:
+            await self._channel.emit(
+                jsonrpc.encode_notification(method, None if params is None else dict(params))
+            )
+
+    async def send_raw_request(
+        self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None
+    ) -> dict[str, Any]:
+        """Ask the client.
+
+        Raises:
+            NoBackChannelError: the era forbids it, or the client is gone.
+            MCPError: the client answered with an error, or too late.
+        """
+        if not self.can_send_request:
+            raise NoBackChannelError(method)
+        return await self._channel.ask(method, params, (opts or {}).get("timeout"))
+
+    async def progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
+        """Report progress, if the client wants to hear of it."""
+        token = progress_token_from_params(self._params)
+        if token is None:
+            return
+        params: dict[str, Any] = {"progressToken": token, "progress": progress}
+        if total is not None:
+            params["total"] = total
+        if message is not None:
+            params["message"] = message
+        await self.notify("notifications/progress", params)
+
+    def close(self) -> None:
+        """The request is answered: nothing more may be sent about it."""
+        self._closed = True

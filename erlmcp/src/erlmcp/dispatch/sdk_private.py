@@ -1,0 +1,166 @@
+"""The only module that reaches into the SDK and FastMCP beyond what they promise.
+
+Each function looks before it takes: when the attribute is not there or not of the known shape, it answers
+None and the caller goes on without the feature, which the function's docstring names.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import Any, Final, cast
+
+from mcp.server.lowlevel.server import Server
+from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.tools.base import Tool
+from mcp.server.mcpserver.tools.tool_manager import ToolManager
+from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
+from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler
+from starlette.routing import BaseRoute
+
+try:
+    from mcp.server._otel import OpenTelemetryMiddleware
+    from opentelemetry import trace
+    from opentelemetry.environment_variables import OTEL_PYTHON_TRACER_PROVIDER
+except ImportError:  # another release: ``tool_table`` answers None
+    _TRACES_KNOWN = False
+else:
+    _TRACES_KNOWN = hasattr(trace, "_TRACER_PROVIDER")
+
+
+def lowlevel_of_mcpserver(server: Any) -> Server[Any] | None:
+    """The low-level server inside an ``MCPServer``. Without it the guest cannot be served."""
+    found = getattr(server, "_lowlevel_server", None)
+    return found if isinstance(found, Server) else None
+
+
+def lowlevel_of_fastmcp(server: Any) -> Server[Any] | None:
+    """The low-level server inside a ``FastMCP`` 4. Without it the guest cannot be served."""
+    found = getattr(server, "_mcp_server", None)
+    return found if isinstance(found, Server) else None
+
+
+def change_source_of_mcpserver(server: Any) -> InMemorySubscriptionBus | None:
+    """Where an ``MCPServer`` publishes changes, if that is the SDK's in-process bus.
+
+    A bus that the guest brought itself reaches other processes by its own means and is left alone.
+    Without it, changes are heard only by clients of the same worker.
+    """
+    return _in_process(getattr(server, "_subscriptions", None))
+
+
+def change_source_of_listen(handler: ListenHandler) -> InMemorySubscriptionBus | None:
+    """Where a listen handler hears changes, if that is the SDK's in-process bus; else as above."""
+    return _in_process(getattr(handler, "_bus", None))
+
+
+def http_routes(server: Any) -> list[BaseRoute]:
+    """The HTTP routes that a guest has declared beside its MCP endpoint, those of mounted FastMCPs included.
+
+    Without them the guest is served all the same, and these paths are not found.
+    """
+    declared = getattr(server, "_get_additional_http_routes", None)
+    found = declared() if callable(declared) else getattr(server, "_custom_starlette_routes", None)
+    return [each for each in found if isinstance(each, BaseRoute)] if isinstance(found, list) else []
+
+
+def asks_for_tokens(server: Any) -> bool:
+    """Whether a guest would check access tokens if it served by itself. Without it nobody is warned."""
+    return any(getattr(server, name, None) is not None for name in ("auth", "_token_verifier"))
+
+
+@contextmanager
+def shared_request_state(keys: Sequence[bytes]) -> Iterator[None]:
+    """While a guest is made, let the request-state policy that is private to a process use shared keys.
+
+    A server seals what a client must bring back in the next round of a call. By default the SDK takes a key
+    of the process for it, and then only one worker could take the next round. A guest that names its own
+    keys is not touched, since it never asks for the default.
+    """
+    original = RequestStateSecurity.ephemeral
+
+    def shared(*, ttl: float = 600.0, audience: str | None = None) -> RequestStateSecurity:
+        return RequestStateSecurity(keys=keys, ttl=ttl, audience=audience)
+
+    RequestStateSecurity.ephemeral = shared  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        RequestStateSecurity.ephemeral = original  # type: ignore[method-assign]
+
+
+def _in_process(bus: Any) -> InMemorySubscriptionBus | None:
+    return bus if type(bus) is InMemorySubscriptionBus else None
+
+
+_KNOWN_RELEASE: Final = "2.3."
+"""The series whose way of calling a tool ``erlmcp.dispatch.compiled`` repeats; any other keeps the kernel."""
+
+
+class ToolTable:
+    """The tools of an ``MCPServer``, and whether the SDK still calls them in the one way that is known."""
+
+    def __init__(
+        self, server: MCPServer[Any], lowlevel: Server[Any], manager: ToolManager, tools: Any
+    ) -> None:
+        self.tools: dict[str, Tool] = tools
+        self._server = server
+        self._lowlevel = lowlevel
+        self._manager = manager
+        self._entry = lowlevel.get_request_handler("tools/call")
+        self._middleware = list(lowlevel.middleware)
+        self._sizes = (len(vars(server)), len(vars(manager)), len(vars(lowlevel)))
+
+    def is_plain(self) -> bool:
+        """Whether nothing was put between a call and its tool since the table was read."""
+        server, lowlevel = self._server, self._lowlevel
+        kind = type(server)
+        return (
+            trace._TRACER_PROVIDER is None  # noqa: SLF001 - the getter is slow
+            and lowlevel.middleware == self._middleware
+            and lowlevel.get_request_handler("tools/call") is self._entry
+            and kind.call_tool is _CALL_TOOL
+            and kind._handle_call_tool is _HANDLE_CALL_TOOL  # noqa: SLF001 - an override must be seen
+            and self._manager._tools is self.tools  # noqa: SLF001 - so must a table that was exchanged
+            and (len(vars(server)), len(vars(self._manager)), len(vars(lowlevel))) == self._sizes
+        )
+
+
+_CALL_TOOL: Final = MCPServer.call_tool
+_HANDLE_CALL_TOOL: Final = getattr(MCPServer, "_handle_call_tool", None)
+
+
+def tool_table(server: Any) -> ToolTable | None:
+    """The tools of a server that calls them as the SDK does by default. Without it calls take the kernel.
+
+    None for a subclass or an object that overrides a step of the call, for middleware other than the SDK's
+    own, for extensions that intercept calls, for a tracer that would see a span, and for another release.
+    """
+    known = _TRACES_KNOWN and version("mcp").startswith(_KNOWN_RELEASE)
+    if not known or not isinstance(server, MCPServer):
+        return None
+    lowlevel, manager = lowlevel_of_mcpserver(server), getattr(server, "_tool_manager", None)
+    tools = getattr(manager, "_tools", None)
+    if type(lowlevel) is not Server or type(manager) is not ToolManager or type(tools) is not dict:
+        return None
+    kinds = [type(middleware) for middleware in lowlevel.middleware]
+    entry = lowlevel.get_request_handler("tools/call")
+    overridden = {"call_tool", "_handle_call_tool", "get_tool", "_serialize"} & {
+        *vars(server),
+        *vars(manager),
+    }
+    if (
+        kinds != [OpenTelemetryMiddleware, RequestStateBoundary]
+        or entry is None
+        or _HANDLE_CALL_TOOL is None
+        or getattr(entry.handler, "__func__", None) is not _HANDLE_CALL_TOOL
+        or getattr(entry.handler, "__self__", None) is not server
+        or overridden
+        or "tools/call" in lowlevel.cache_hints
+        or OTEL_PYTHON_TRACER_PROVIDER in os.environ
+    ):
+        return None
+    table = ToolTable(cast("MCPServer[Any]", server), lowlevel, manager, tools)
+    return table if table.is_plain() else None

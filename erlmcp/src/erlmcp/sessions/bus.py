@@ -1,0 +1,93 @@
+"""What workers tell each other: small typed events, delivered to whoever lives now.
+
+Not a queue: nothing is kept, nothing is replayed, an event is lost for a worker that starts later. The
+supervisor brings a bus that spans all workers of all generations; ``LocalBus`` is the one for one process.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+logger = logging.getLogger(__name__)
+
+TOOLS = "tools"
+PROMPTS = "prompts"
+RESOURCES = "resources"
+RESOURCE_UPDATED = "resource-updated"
+SESSION_ENDED = "session-ended"
+SESSIONS_ENDED = "sessions-ended"
+SESSION_USED = "session-used"
+SESSION_MESSAGE = "session-message"
+SESSION_STREAM = "session-stream"
+SESSION_PART = "session-part"
+STREAM_WANTED = "stream-wanted"
+STREAM_PIECE = "stream-piece"
+STREAM_MOVED = "stream-moved"
+STREAM_LEFT = "stream-left"
+REPLY = "reply"
+CANCEL = "cancel"
+NEWCOMER = "newcomer"
+SSE_MESSAGE = "sse-message"
+SSE_TAKEN = "sse-taken"
+SUBSCRIBED = "subscribed"
+UNSUBSCRIBED = "unsubscribed"
+
+
+class BusEvent(msgspec.Struct, frozen=True):
+    """One thing that happened.
+
+    ``kind`` decides what ``key`` and ``data`` are: ``tools``, ``prompts`` and ``resources`` need neither;
+    ``resource-updated`` has the URI as key; the ``session-*`` kinds have the session's id, and
+    ``session-message`` a JSON-RPC message as data; ``reply`` and ``cancel`` have the key of a waiting
+    request; ``stream-wanted`` asks for a stream of a session to which a client has come back, and the other
+    ``stream-*`` kinds have the key that the asker chose for it; ``newcomer`` asks the others to repeat which
+    sessions have ended, which they do by ``sessions-ended`` with a list of ids as data; ``subscribed`` and
+    ``unsubscribed`` have a session's id and a list of URIs as data, and are repeated for a newcomer, too;
+    ``sse-message`` has the id of an HTTP+SSE stream and a POSTed message behind a nonce, which its owner
+    repeats as the key of ``sse-taken``.
+    """
+
+    kind: str
+    key: str = ""
+    data: bytes = b""
+
+
+class Bus(Protocol):
+    """Publish to everybody, this worker included."""
+
+    def publish(self, event: BusEvent) -> None:
+        """Never blocks; delivered to local listeners at once and to all other workers soon."""
+        ...
+
+    def subscribe(self, listener: Callable[[BusEvent], None]) -> Callable[[], None]:
+        """Hear every event until the returned function is called."""
+        ...
+
+
+class LocalBus:
+    """A bus of one process. A listener that raises is logged and does not stop the others."""
+
+    def __init__(self) -> None:
+        self._listeners: dict[object, Callable[[BusEvent], None]] = {}
+
+    def publish(self, event: BusEvent) -> None:
+        """Deliver to every listener before returning."""
+        for listener in list(self._listeners.values()):
+            try:
+                listener(event)
+            except Exception:
+                logger.exception("a bus listener raised on %s", event.kind)
+
+    def subscribe(self, listener: Callable[[BusEvent], None]) -> Callable[[], None]:
+        """Hear every event; the returned function may be called more than once."""
+        token = object()
+        self._listeners[token] = listener
+
+        def unsubscribe() -> None:
+            self._listeners.pop(token, None)
+
+        return unsubscribe

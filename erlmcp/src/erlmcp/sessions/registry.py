@@ -1,0 +1,132 @@
+"""Which handshake sessions are alive: opens ids, ends sessions everywhere, and forgets idle ones.
+
+The facts travel in the id, so nothing has to be stored for a session to work. What cannot be in an id is kept
+here and told over the bus: that a session was ended, and when it was last used. A worker that starts later
+asks the others which sessions have ended.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from erlmcp.config.schema import McpSettings
+from erlmcp.sessions.bus import NEWCOMER, SESSION_ENDED, SESSION_USED, SESSIONS_ENDED, Bus, BusEvent
+from erlmcp.sessions.sealed import KeyRing, SessionFacts, UnknownSessionError, new_sid
+from erlmcp.sessions.subscriptions import Subscriptions
+
+MAX_KNOWN: Final = 100_000
+"""Sessions whose last use, or whose end, is remembered by one worker."""
+
+_BATCH: Final = 4_096
+_TELL_FRACTION: Final = 10
+"""The use of a session is told to other workers at most this often in one idle time."""
+
+
+class Sessions:
+    """The handshake sessions of one worker's point of view. ``clock`` gives seconds of the epoch."""
+
+    def __init__(self, keys: KeyRing, bus: Bus, settings: McpSettings, clock: Callable[[], float]) -> None:
+        self._keys = keys
+        self._bus = bus
+        self._idle_s = settings.session_idle_s
+        self._max_s = settings.session_max_s
+        self._clock = clock
+        self._used_floor = clock()
+        self._used: OrderedDict[str, float] = OrderedDict()
+        self._told: dict[str, float] = {}
+        self._ended: OrderedDict[str, float] = OrderedDict()
+        self._unsubscribe = bus.subscribe(self._hear)
+        self.subscriptions = Subscriptions(bus, self.is_idle)
+        bus.publish(BusEvent(NEWCOMER))
+
+    def begin(self, protocol_version: str, client: dict[str, Any]) -> tuple[str, SessionFacts]:
+        """A new session: its id, and the facts in it.
+
+        Raises:
+            SessionTooLargeError: the client describes itself at too great length.
+        """
+        facts = SessionFacts(new_sid(), int(self._clock()), protocol_version, client)
+        return self._keys.seal(facts), facts
+
+    def open(self, session_id: str) -> SessionFacts:
+        """The facts of a living session; counts as a use of it.
+
+        Raises:
+            UnknownSessionError: not ours, ended, idle for too long, or too old. The client is not told which.
+        """
+        return self.resume(self._keys.unseal(session_id))
+
+    def resume(self, facts: SessionFacts) -> SessionFacts:
+        """The facts again, if their session is still alive; counts as a use of it.
+
+        Raises:
+            UnknownSessionError: as ``open``.
+        """
+        now = self._clock()
+        last_use = self._used.get(facts.sid, max(float(facts.created_at), self._used_floor))
+        if facts.sid in self._ended or now - facts.created_at > self._max_s or now - last_use > self._idle_s:
+            raise UnknownSessionError
+        self.use(facts.sid)
+        return facts
+
+    def use(self, sid: str) -> None:
+        """The session is in use now; also said from time to time by a stream that stays open."""
+        now = self._clock()
+        self._note_use(sid, now)
+        if now - self._told.get(sid, -self._idle_s) >= self._idle_s / _TELL_FRACTION:
+            self._told[sid] = now
+            self._bus.publish(BusEvent(SESSION_USED, sid))
+
+    def is_idle(self, sid: str) -> bool:
+        """Whether a session has not been used for so long that it has ended."""
+        return self._clock() - self._used.get(sid, self._used_floor) > self._idle_s
+
+    def end(self, sid: str) -> None:
+        """End a session in every worker."""
+        self._bus.publish(BusEvent(SESSION_ENDED, sid))
+
+    def close(self) -> None:
+        """Hear no more events."""
+        self._unsubscribe()
+        self.subscriptions.close()
+
+    def _hear(self, event: BusEvent) -> None:
+        if event.kind == SESSION_USED:
+            self._note_use(event.key, self._clock())
+        elif event.kind == SESSION_ENDED:
+            self._note_end(event.key)
+        elif event.kind == NEWCOMER:
+            self._repeat_ended()
+        elif event.kind == SESSIONS_ENDED:
+            for sid in msgspec.msgpack.decode(event.data, type=list[str]):
+                self._note_end(sid)
+
+    def _repeat_ended(self) -> None:
+        ended = list(self._ended)
+        for start in range(0, len(ended), _BATCH):
+            batch = msgspec.msgpack.encode(ended[start : start + _BATCH])
+            self._bus.publish(BusEvent(SESSIONS_ENDED, data=batch))
+
+    def _note_use(self, sid: str, now: float) -> None:
+        self._used[sid] = now
+        self._used.move_to_end(sid)
+        if len(self._used) > MAX_KNOWN:
+            forgotten, last_use = self._used.popitem(last=False)
+            self._told.pop(forgotten, None)
+            self._used_floor = max(self._used_floor, last_use)  # never end a session that may be in use
+
+    def _note_end(self, sid: str) -> None:
+        now = self._clock()
+        if sid in self._ended:
+            return
+        self._ended[sid] = now
+        self._used.pop(sid, None)
+        self._told.pop(sid, None)
+        while self._ended and (
+            len(self._ended) > MAX_KNOWN or now - next(iter(self._ended.values())) > self._max_s
+        ):
+            self._ended.popitem(last=False)

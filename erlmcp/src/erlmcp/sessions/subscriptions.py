@@ -1,0 +1,144 @@
+"""Which session has subscribed to which resources, known to every worker.
+
+A client may subscribe at one worker and have its stream at another, so each tells the others. A worker that
+starts later asks for what there is. Who sends the notification is ``erlmcp.transports``.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Collection
+from contextvars import ContextVar
+from itertools import islice
+from typing import Final
+
+import msgspec
+
+from erlmcp.sessions.bus import NEWCOMER, SESSION_ENDED, SUBSCRIBED, UNSUBSCRIBED, Bus, BusEvent
+
+MAX_OF_SESSION: Final = 1_000
+"""Resources to which one session may subscribe."""
+
+MAX_URI_CHARS: Final = 2_048
+MAX_IN_ALL: Final = 100_000
+"""Subscriptions of all sessions together."""
+
+_BATCH: Final = 1_024
+_LOOK_AT: Final = 64
+
+
+class TooManySubscriptionsError(Exception):
+    """No more fit, of this session or of all."""
+
+
+class Subscriptions:
+    """The subscriptions of all sessions.
+
+    Args:
+        bus: reaches the other workers.
+        is_idle: whether a session has not been used for so long that it has ended.
+    """
+
+    def __init__(self, bus: Bus, is_idle: Callable[[str], bool]) -> None:
+        self._bus = bus
+        self._is_idle = is_idle
+        self._uris_of: OrderedDict[str, set[str]] = OrderedDict()
+        self._sids_of: dict[str, set[str]] = {}
+        self._count = 0
+        self._decoder = msgspec.msgpack.Decoder(list[str])
+        self._unsubscribe = bus.subscribe(self._hear)
+
+    def add(self, sid: str, uri: str) -> None:
+        """Subscribe a session, at every worker; twice is once.
+
+        Raises:
+            TooManySubscriptionsError: a bound is reached.
+        """
+        uris = self._uris_of.get(sid, ())
+        if uri in uris:
+            return
+        if self._count >= MAX_IN_ALL:
+            self._make_room()
+        if len(uris) >= MAX_OF_SESSION or self._count >= MAX_IN_ALL:
+            raise TooManySubscriptionsError
+        self._bus.publish(_told(SUBSCRIBED, sid, [uri]))
+
+    def remove(self, sid: str, uri: str) -> None:
+        """End a subscription, at every worker; one that is not there is no fault."""
+        self._bus.publish(_told(UNSUBSCRIBED, sid, [uri]))
+
+    def of(self, uri: str) -> Collection[str]:
+        """The sessions that want to hear of a resource."""
+        return tuple(self._sids_of.get(uri, ()))
+
+    def end(self, sid: str) -> None:
+        """Whoever subscribed under this name is gone."""
+        self._bus.publish(BusEvent(SESSION_ENDED, sid))
+
+    def close(self) -> None:
+        """Hear no more events."""
+        self._unsubscribe()
+
+    def _hear(self, event: BusEvent) -> None:
+        if event.kind == SUBSCRIBED:
+            for uri in self._decoder.decode(event.data):
+                self._note(event.key, uri)
+        elif event.kind == UNSUBSCRIBED:
+            for uri in self._decoder.decode(event.data):
+                self._forget(event.key, uri)
+        elif event.kind == SESSION_ENDED:
+            self._forget_session(event.key)
+        elif event.kind == NEWCOMER:
+            self._repeat()
+
+    def _repeat(self) -> None:
+        for sid, uris in list(self._uris_of.items()):
+            every = list(uris)
+            for start in range(0, len(every), _BATCH):
+                self._bus.publish(_told(SUBSCRIBED, sid, every[start : start + _BATCH]))
+
+    def _note(self, sid: str, uri: str) -> None:
+        uris = self._uris_of.setdefault(sid, set())
+        self._uris_of.move_to_end(sid)
+        if uri not in uris:
+            uris.add(uri)
+            self._sids_of.setdefault(uri, set()).add(sid)
+            self._count += 1
+
+    def _forget(self, sid: str, uri: str) -> None:
+        uris = self._uris_of.get(sid)
+        if uris is None or uri not in uris:
+            return
+        uris.discard(uri)
+        if not uris:
+            del self._uris_of[sid]
+        sids = self._sids_of[uri]
+        sids.discard(sid)
+        if not sids:
+            del self._sids_of[uri]
+        self._count -= 1
+
+    def _forget_session(self, sid: str) -> None:
+        for uri in list(self._uris_of.get(sid, ())):
+            self._forget(sid, uri)
+
+    def _make_room(self) -> None:
+        """Sessions that nobody uses end without a word; look at a few of the oldest."""
+        for sid in list(islice(self._uris_of, _LOOK_AT)):
+            if self._is_idle(sid):
+                self._forget_session(sid)
+
+
+class Subscriber(msgspec.Struct, frozen=True):
+    """One who can be notified: a session, or a channel that is its own session."""
+
+    subscriptions: Subscriptions
+    sid: str
+
+
+CURRENT_SUBSCRIBER: ContextVar[Subscriber | None] = ContextVar("erlmcp_subscriber", default=None)
+"""Whose request is being served; None where nobody could be notified."""
+
+
+def _told(kind: str, sid: str, uris: list[str]) -> BusEvent:
+    return BusEvent(kind, sid, msgspec.msgpack.encode(uris))

@@ -1,0 +1,114 @@
+"""The places where a server is reached: public HTTP, admin, control. Opened and closed together."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from erlmcp.config.schema import Settings
+from erlmcp.supervisor import sockets
+
+
+class Endpoints:
+    """The open sockets of one server.
+
+    Attributes:
+        public: the listeners for clients by name, shared with every worker: ``http``, and ``tcp`` if wanted.
+        admin: the listener that only reads.
+        control: the Unix socket for the acts, if there is one.
+    """
+
+    def __init__(
+        self,
+        public: dict[str, socket.socket],
+        admin: socket.socket,
+        control: sockets.ControlSocket | None,
+    ) -> None:
+        self.public = public
+        self.admin = admin
+        self.control = control
+        self._addresses = {name: each.getsockname()[:2] for name, each in {**public, "admin": admin}.items()}
+
+    @classmethod
+    def open(
+        cls,
+        *,
+        http: str,
+        admin: str,
+        tcp: str = "",
+        control: Path | None,
+        settings: Settings,
+        environ: Mapping[str, str] = os.environ,
+    ) -> Endpoints:
+        """Open all of them, or none.
+
+        Args:
+            http: HOST:PORT; ignored when systemd hands a socket over.
+            admin: HOST:PORT, loopback.
+            tcp: HOST:PORT, loopback; empty for none.
+            control: path of the Unix socket.
+
+        Raises:
+            ErlmcpError: an address that is wrong, taken or would be open to others.
+        """
+        admin_host, admin_port = sockets.parse_address(admin, "--admin")
+        sockets.require_admin_loopback(admin_host)
+        with contextlib.ExitStack() as undo:
+            public = sockets.inherited_http(environ)
+            if public is None:
+                host, port = sockets.parse_address(http, "--http")
+                sockets.require_public_meant(host, settings.mcp.allowed_hosts)
+                public = sockets.listen_tcp(host, port, "--http")
+            undo.callback(public.close)
+            listeners = {"http": public}
+            if tcp:
+                tcp_host, tcp_port = sockets.parse_address(tcp, "--tcp")
+                sockets.require_tcp_loopback(tcp_host)
+                listeners["tcp"] = sockets.listen_tcp(tcp_host, tcp_port, "--tcp")
+                undo.callback(listeners["tcp"].close)
+            admin_listener = sockets.listen_tcp(admin_host, admin_port, "--admin")
+            undo.callback(admin_listener.close)
+            endpoints = cls(listeners, admin_listener, sockets.ControlSocket(control) if control else None)
+            undo.pop_all()
+        return endpoints
+
+    def stop_accepting(self) -> None:
+        """Let go of the public sockets; what the workers hold they close themselves."""
+        for each in self.public.values():
+            each.close()
+
+    def close(self) -> None:
+        """Close everything and remove the control path."""
+        self.stop_accepting()
+        self.admin.close()
+        if self.control is not None:
+            self.control.close()
+
+    def texts(self, mcp_path: str) -> dict[str, str]:
+        """Each place as a person would type it."""
+        texts = {
+            "mcp": f"http://{_join(*self._addresses['http'])}{mcp_path}",
+            **({"tcp": _join(*self._addresses["tcp"])} if "tcp" in self._addresses else {}),
+            "admin": f"http://{_join(*self._addresses['admin'])}",
+        }
+        if self.control is not None:
+            texts["control"] = str(self.control.path)
+        return texts
+
+    def description(self) -> list[dict[str, Any]]:
+        """Each place as the admin interface shows it."""
+        places: list[dict[str, Any]] = [
+            {"name": name, "address": _join(host, port), "loopback": sockets.is_loopback(host)}
+            for name, (host, port) in self._addresses.items()
+        ]
+        if self.control is not None:
+            places.append({"name": "control", "address": str(self.control.path), "mode": self.control.mode})
+        return places
+
+
+def _join(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

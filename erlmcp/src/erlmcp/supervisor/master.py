@@ -1,0 +1,267 @@
+"""The master: owns the sockets, the generations and the operators' pages, from start to the last worker.
+
+It never loads guest code or the SDK, so that no guest can hurt it. It answers the admin and control pages
+(``erlmcp.admin.service``); the acts themselves are ``erlmcp.supervisor.upgrades``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from erlmcp import __version__
+from erlmcp.admin.pages import admin_app, control_app
+from erlmcp.admin.server import PageServer
+from erlmcp.config.errors import ErlmcpError
+from erlmcp.config.load import Effective
+from erlmcp.supervisor.endpoints import Endpoints
+from erlmcp.supervisor.generation import Generation, Surroundings
+from erlmcp.supervisor.messages import Relay
+from erlmcp.supervisor.process import WorkerProcess
+from erlmcp.supervisor.spec import GenerationSpec, read_spec
+from erlmcp.supervisor.states import State
+from erlmcp.supervisor.upgrades import Upgrades
+from erlmcp.telemetry import logs
+from erlmcp.telemetry.exposition import exposition
+
+FIRST_GENERATION = "g1"
+
+log = logs.Log(__name__)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What ``erlmcp serve`` was asked for.
+
+    Attributes:
+        spec: the first generation.
+        effective: the configuration.
+        keys: session keys; the first seals.
+        endpoints: the sockets, open.
+        clock: the time, UTC.
+        log_descriptor: where log lines go.
+        announce: told once when the first generation accepts.
+    """
+
+    spec: GenerationSpec
+    effective: Effective
+    keys: tuple[bytes, ...]
+    endpoints: Endpoints
+    clock: Callable[[], datetime]
+    log_descriptor: int
+    announce: Callable[[str], None]
+
+
+class Master:
+    """One running server. Also the ``Service`` that the pages ask."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._effective = plan.effective
+        self._endpoints = plan.endpoints
+        self._started_at = plan.clock()
+        self._asked_to_stop = asyncio.Event()
+        self._asked_to_hurry = asyncio.Event()
+        around = Surroundings(
+            public=plan.endpoints.public,
+            keys=plan.keys,
+            clock=plan.clock,
+            on_line=lambda line: logs.write_line(plan.log_descriptor, line),
+            on_output=_log_output,
+            on_relay=self._relay,
+        )
+        self._upgrades = Upgrades(around, self._configure)
+
+    async def run(self) -> int:
+        """Serve until a signal asks to stop; the exit status.
+
+        Raises:
+            ErlmcpError: the first generation did not start.
+        """
+        self._hear_signals()
+        pages = [PageServer(admin_app(self), self._endpoints.admin)]
+        if self._endpoints.control is not None:
+            pages.append(PageServer(control_app(self), self._endpoints.control.sock))
+        for page in pages:
+            await page.start()
+        try:
+            await self._serve_first()
+            await self._asked_to_stop.wait()
+            return await self._shut_down()
+        finally:
+            self._upgrades.kill()
+            await asyncio.gather(*(page.stop() for page in pages))
+            self._endpoints.close()
+
+    async def _serve_first(self) -> None:
+        """Start and activate the first generation, unless asked to stop meanwhile."""
+        start = asyncio.create_task(self._start_first())
+        stop = asyncio.create_task(self._asked_to_stop.wait())
+        await asyncio.wait([start, stop], return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if not start.done():
+            start.cancel()
+            return
+        await start
+
+    async def _start_first(self) -> None:
+        generation, _ = await self._upgrades.stage(FIRST_GENERATION, self._plan.spec)
+        await self._upgrades.activate(generation.id)
+        guest = generation.guest
+        where = ", ".join(f"{name} {text}" for name, text in self._endpoints.texts(self._path).items())
+        self._plan.announce(f"erlmcp {__version__}: {guest['name']} {generation.spec.version} at {where}")
+
+    async def _shut_down(self) -> int:
+        timeout_s = self._effective.settings.drain_timeout_s
+        log.info("master.stopping", drain_timeout_s=timeout_s)
+        self._upgrades.replace_no_more()
+        self._endpoints.stop_accepting()
+        ending = asyncio.create_task(self._upgrades.shut_down(timeout_s))
+        hurry = asyncio.create_task(self._asked_to_hurry.wait())
+        await asyncio.wait([ending, hurry], return_when=asyncio.FIRST_COMPLETED)
+        hurry.cancel()
+        hurried = not ending.done()
+        if hurried:
+            self._upgrades.kill()
+        await ending
+        log.info("master.stopped", hurried=hurried)
+        return 1 if hurried else 0
+
+    def _hear_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal)
+
+    def _on_signal(self) -> None:
+        if self._asked_to_stop.is_set():
+            self._asked_to_hurry.set()
+        self._asked_to_stop.set()
+
+    def _relay(self, sender: WorkerProcess, relay: Relay) -> None:
+        self._upgrades.relay(sender, relay)
+
+    def _configure(self, overrides: dict[str, Any]) -> Effective:
+        return self._effective.with_values(overrides, "generation")
+
+    @property
+    def _path(self) -> str:
+        return self._effective.settings.mcp.path
+
+    @property
+    def _shown(self) -> Generation | None:
+        """The generation that the pages speak of: the active one, else the one that was last."""
+        return self._upgrades.active or next(reversed(list(self._upgrades)), None)
+
+    # --- reads ----------------------------------------------------------------------------------
+
+    def health(self) -> dict[str, Any]:
+        """Who this is and that it lives."""
+        shown = self._shown
+        return {
+            "status": "alive",
+            "service": "erlmcp",
+            "erlmcp_version": __version__,
+            "guest": dict(shown.guest) if shown else {"name": "", "version": ""},
+            "generation": shown.id if shown else "",
+            "version": shown.spec.version if shown else self._plan.spec.version,
+            "config_hash": (shown.effective if shown else self._effective).digest,
+            "started_at": self._started_at.isoformat(),
+            "pid": os.getpid(),
+            "workers": len(shown.workers) if shown else 0,
+        }
+
+    def ready(self) -> dict[str, Any]:
+        """Whether it takes requests, component by component."""
+        active = self._upgrades.active
+        accepting = active is not None and active.state is State.ACTIVE and bool(active.workers)
+        draining = self._asked_to_stop.is_set() or any(
+            each.state is State.DRAINING for each in self._upgrades
+        )
+        http = "up" if accepting else "draining" if draining else "down"
+        if self._asked_to_stop.is_set():
+            http = "draining"
+        shown = self._shown
+        workers = len(shown.workers) if shown else 0
+        guest_runs = shown is not None and workers > 0
+        components = [
+            _component("http", http, "" if http == "up" else "no generation accepts"),
+            _component("workers", "up" if workers else "down", f"{workers} ready"),
+            _component("guest", "up" if guest_runs else "down", (shown.error or "") if shown else ""),
+        ]
+        status = "ready" if all(each["status"] == "up" for each in components) else "not-ready"
+        return {"status": "draining" if http == "draining" else status, "components": components}
+
+    async def metrics(self) -> bytes:
+        """The Prometheus page, with counts as of now."""
+        await self._upgrades.refresh()
+        return exposition(self._upgrades.metrics(), __version__)
+
+    def config(self) -> dict[str, Any]:
+        """The effective configuration of the shown generation."""
+        shown = self._shown
+        effective = shown.effective if shown else self._effective
+        return {
+            "hash": effective.digest,
+            "environment": effective.settings.environment,
+            "values": effective.shown(),
+        }
+
+    def listeners(self) -> list[dict[str, Any]]:
+        """Where it listens."""
+        return self._endpoints.description()
+
+    async def generations(self) -> list[dict[str, Any]]:
+        """Every generation, with counts as of now."""
+        await self._upgrades.refresh()
+        return [generation.description() for generation in self._upgrades]
+
+    # --- acts -----------------------------------------------------------------------------------
+
+    async def stage(self, generation_id: str, body: bytes) -> tuple[dict[str, Any], bool]:
+        """Start a generation that does not accept yet."""
+        self._require_running()
+        generation, is_new = await self._upgrades.stage(generation_id, read_spec(body))
+        return generation.description(), is_new
+
+    async def activate(self, generation_id: str) -> dict[str, Any]:
+        """Switch to a generation."""
+        self._require_running()
+        switch = await self._upgrades.activate(generation_id)
+        return {"active": switch.active, "previous": switch.previous, "elapsed_s": switch.elapsed_s}
+
+    async def drain(self, generation_id: str) -> dict[str, Any]:
+        """Let a generation accept no more."""
+        return (await self._upgrades.drain(generation_id)).description()
+
+    async def retire(self, generation_id: str) -> dict[str, Any]:
+        """End a generation that is not active."""
+        return (await self._upgrades.retire(generation_id)).description()
+
+    async def set_log_level(self, level: str) -> dict[str, Any]:
+        """Change the level of every process now, and of those that come later."""
+        self._effective = self._effective.with_values({"log.level": level}, "control")
+        logs.set_level(level)
+        await self._upgrades.set_log_level(level)
+        return {"level": level}
+
+    def _require_running(self) -> None:
+        if self._asked_to_stop.is_set():
+            raise ErlmcpError(
+                "master.stopping",
+                "the server is stopping, got a wish for a change; expected none any more",
+                hint="start it again",
+                status=503,
+            )
+
+
+def _component(name: str, status: str, detail: str) -> dict[str, Any]:
+    return {"name": name, "status": status, "critical": True, "detail": detail}
+
+
+def _log_output(generation_id: str, line: str) -> None:
+    log.info("guest.output", generation=generation_id, text=line)

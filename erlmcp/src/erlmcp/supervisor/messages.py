@@ -1,0 +1,104 @@
+"""What the master and a worker say to each other over their channel. Data only; no I/O.
+
+Both ends may be different releases of erlmcp (a generation may have its own interpreter), so the first
+message names the version of this vocabulary and the worker refuses one that it does not speak.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+CHANNEL_VERSION = 2
+
+Act = Literal["listen", "stop-listening", "drain", "resume", "report", "log-level", "stop"]
+
+
+class Start(msgspec.Struct, frozen=True, tag="start"):
+    """The first message to a worker: what to run and with what."""
+
+    channel_version: int
+    generation: str
+    target: str
+    settings: dict[str, Any]
+    keys: list[bytes]
+    listeners: dict[str, int]
+    """Name of the listener to the number of the inherited descriptor."""
+    args: list[str] = []
+    """What the guest finds in ``sys.argv`` after its own name."""
+    factory: bool = False
+    """What the target names is to be called and returns the server."""
+
+
+class Command(msgspec.Struct, frozen=True, tag="command"):
+    """An order that is confirmed by `Done` with the same number."""
+
+    number: int
+    act: Act
+    argument: str = ""
+    """The name of the listener, or the log level."""
+    deadline_s: float = 0.0
+    """For ``stop``: how long running requests may finish, seconds."""
+
+
+class Ready(msgspec.Struct, frozen=True, tag="ready"):
+    """The guest has started and the private listener accepts."""
+
+    name: str
+    version: str
+    kind: str
+
+
+class StartFailed(msgspec.Struct, frozen=True, tag="start-failed"):
+    """The guest did not start; the worker exits after this."""
+
+    error_id: str
+    message: str
+    hint: str
+
+
+class Done(msgspec.Struct, frozen=True, tag="done"):
+    """A command was carried out, or why not."""
+
+    number: int
+    fault: str = ""
+
+
+class Report(msgspec.Struct, frozen=True, tag="report"):
+    """The counts of a worker: each second, on demand, and when it exits."""
+
+    in_flight: int
+    connections: int
+    streams: int
+    resident_memory_bytes: int
+    cpu_s: float
+    metrics: dict[str, Any]
+
+
+class Relay(msgspec.Struct, frozen=True, tag="relay"):
+    """An event for all other workers. The master passes it on without looking inside."""
+
+    event: msgspec.Raw
+    mergeable: bool
+    """Two equal ones that wait mean the same as one."""
+
+
+Message = Start | Command | Ready | StartFailed | Done | Report | Relay
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
+
+
+def encode(message: Message) -> bytes:
+    """The bytes of one message, without framing."""
+    return _encoder.encode(message)
+
+
+def decode(data: bytes) -> Message:
+    """One message.
+
+    Raises:
+        msgspec.ValidationError, msgspec.DecodeError: the bytes are no message.
+    """
+    return _decoder.decode(data)

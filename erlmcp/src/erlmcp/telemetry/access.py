@@ -1,0 +1,97 @@
+"""The access log: one line for each request, for a small part of what a line of the log costs.
+
+A request is noted with its time and written a moment later, many with one ``write``. The lines are those that
+``erlmcp.telemetry.logs`` would write. Where somebody has set up logging otherwise, they go through
+``logging`` with the time at which they happened. A process that is killed loses the last ``DELAY_S``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from datetime import UTC, datetime
+from typing import Final
+
+from erlmcp.telemetry.logs import DescriptorHandler, JsonLines, write_bytes
+from erlmcp.telemetry.meter import METHODS
+
+DELAY_S: Final = 0.05
+_MAX_NOTED: Final = 1_024
+
+_Note = tuple[float, str, str, str, float]
+
+
+class AccessLog:
+    """The access log of one worker, under the name of a logger."""
+
+    def __init__(self, name: str, loop: asyncio.AbstractEventLoop) -> None:
+        self._logger = logging.getLogger(name)
+        self._loop = loop
+        self._noted: list[_Note] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._second = 0
+        self._second_text = ""
+
+    def note(self, method: str, era: str, outcome: str, seconds: float) -> None:
+        """One request has its answer."""
+        if not self._logger.isEnabledFor(logging.INFO):
+            return
+        noted = self._noted
+        noted.append((time.time(), method, era, outcome, seconds))
+        if self._timer is None:
+            self._timer = self._loop.call_later(DELAY_S, self.flush)
+        elif len(noted) >= _MAX_NOTED:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was noted."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        noted, self._noted = self._noted, []
+        descriptor, generation = self._own_descriptor()
+        if descriptor is None:
+            for note in noted:
+                self._logger.handle(self._record(note))
+            return
+        tail = f'","logger":"{self._logger.name}","generation":"{generation}","pid":{os.getpid()},"method":"'
+        lines = [self._line(note, tail) if note[1] in METHODS else self._long_line(note) for note in noted]
+        write_bytes(descriptor, "".join(lines).encode())
+
+    def _own_descriptor(self) -> tuple[int | None, str]:
+        """Where lines go if the log is as ``logs.configure`` has left it, and the generation in them."""
+        handlers = logging.getLogger().handlers
+        if len(handlers) == 1 and type(handler := handlers[0]) is DescriptorHandler:
+            formatter = handler.formatter
+            plain = not self._logger.handlers and not self._logger.filters and not handler.filters
+            if plain and type(formatter) is JsonLines and formatter.generation.isalnum():
+                return handler.descriptor, formatter.generation
+        return None, ""
+
+    def _line(self, note: _Note, tail: str) -> str:
+        """A line of a method that is known, in which nothing needs to be escaped."""
+        at, method, era, outcome, seconds = note
+        second = int(at)
+        if second != self._second:
+            self._second = second
+            self._second_text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        return (
+            f'{{"ts":"{self._second_text}.{int((at - second) * 1e3):03d}+00:00","level":"info",'
+            f'"event":"request{tail}{method}","era":"{era}","outcome":"{outcome}",'
+            f'"duration_ms":{seconds * 1e3:.3f}}}\n'
+        )
+
+    def _long_line(self, note: _Note) -> str:
+        formatter = logging.getLogger().handlers[0].formatter
+        assert formatter is not None, "found by _own_descriptor"
+        return formatter.format(self._record(note)) + "\n"
+
+    def _record(self, note: _Note) -> logging.LogRecord:
+        at, method, era, outcome, seconds = note
+        fields = {"method": method, "era": era, "outcome": outcome, "duration_ms": round(seconds * 1e3, 3)}
+        record = logging.LogRecord(self._logger.name, logging.INFO, __file__, 0, "request", (), None)
+        record.created = at
+        record.__dict__["erlmcp_fields"] = fields
+        return record

@@ -1,0 +1,146 @@
+"""The ``/metrics`` page: counts of all generations in the Prometheus text format.
+
+The names and labels are a contract with whoever scrapes. What is counted is ``erlmcp.telemetry.meter``, and
+sums over workers are ``erlmcp.telemetry.totals``; this only writes them down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from erlmcp.telemetry.meter import BUCKETS_S, Histogram
+from erlmcp.telemetry.totals import Counts, Totals
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@dataclass(frozen=True)
+class GenerationMetrics:
+    """Everything that is shown of one generation."""
+
+    generation: str
+    version: str
+    state: str
+    workers: int
+    restarts: int
+    in_flight: int
+    connections: int
+    streams: int
+    resident_memory_bytes: int
+    cpu_s: float
+    counts: Counts
+
+    @classmethod
+    def of_the_past(cls, name: str, totals: Totals) -> GenerationMetrics:
+        """Generations that are no longer listed, under one name, so that sums never go back."""
+        return cls(
+            generation=name,
+            version="",
+            state="gone",
+            workers=0,
+            restarts=totals.restarts,
+            in_flight=0,
+            connections=0,
+            streams=0,
+            resident_memory_bytes=0,
+            cpu_s=totals.cpu_s,
+            counts=totals.with_living([]),
+        )
+
+
+def exposition(generations: Sequence[GenerationMetrics], erlmcp_version: str) -> bytes:
+    """The page."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Page(generations, erlmcp_version))
+    return generate_latest(registry)
+
+
+class _Page(Collector):
+    def __init__(self, generations: Sequence[GenerationMetrics], erlmcp_version: str) -> None:
+        self._generations = generations
+        self._erlmcp_version = erlmcp_version
+
+    def collect(self) -> Iterable[Metric]:
+        yield from self._requests()
+        yield from self._gauges()
+        yield from self._processes()
+        build = GaugeMetricFamily("erlmcp_build_info", "The release of erlmcp.", labels=["version"])
+        build.add_metric([self._erlmcp_version], 1)
+        yield build
+
+    def _requests(self) -> Iterator[Metric]:
+        requests = CounterMetricFamily(
+            "erlmcp_requests",
+            "Requests that were answered or will get no answer.",
+            labels=["generation", "method", "era", "transport", "outcome"],
+        )
+        durations = HistogramMetricFamily(
+            "erlmcp_request_duration_seconds",
+            "From the complete request to the last byte of its answer.",
+            labels=["generation", "method"],
+        )
+        rejected = CounterMetricFamily(
+            "erlmcp_rejected", "Turned away before the guest was asked.", labels=["generation", "reason"]
+        )
+        for each in self._generations:
+            for labels, count in sorted(each.counts.requests.items()):
+                requests.add_metric([each.generation, *labels], count)
+            for method, histogram in sorted(each.counts.durations.items()):
+                durations.add_metric(
+                    [each.generation, method], buckets=_cumulative(histogram), sum_value=histogram.sum_s
+                )
+            for reason, count in sorted(each.counts.rejected.items()):
+                rejected.add_metric([each.generation, reason], count)
+        yield requests
+        yield durations
+        yield rejected
+
+    def _gauges(self) -> Iterator[Metric]:
+        for name, text, attribute in (
+            ("erlmcp_in_flight_requests", "Requests being handled.", "in_flight"),
+            ("erlmcp_connections", "Open connections.", "connections"),
+            ("erlmcp_streams", "Open streams.", "streams"),
+            ("erlmcp_workers", "Workers that can serve.", "workers"),
+            ("erlmcp_process_resident_memory_bytes", "Memory in RAM, all workers.", "resident_memory_bytes"),
+        ):
+            gauge = GaugeMetricFamily(name, text, labels=["generation"])
+            for each in self._generations:
+                gauge.add_metric([each.generation], getattr(each, attribute))
+            yield gauge
+        info = GaugeMetricFamily(
+            "erlmcp_generation_info",
+            "What a generation is and where it stands.",
+            labels=["generation", "version", "state"],
+        )
+        for each in self._generations:
+            info.add_metric([each.generation, each.version, each.state], 1)
+        yield info
+
+    def _processes(self) -> Iterator[Metric]:
+        cpu = CounterMetricFamily(
+            "erlmcp_process_cpu_seconds", "Processor time, all workers.", labels=["generation"]
+        )
+        restarts = CounterMetricFamily(
+            "erlmcp_worker_restarts", "Workers that died and were replaced.", labels=["generation"]
+        )
+        for each in self._generations:
+            cpu.add_metric([each.generation], each.cpu_s)
+            restarts.add_metric([each.generation], each.restarts)
+        yield cpu
+        yield restarts
+
+
+def _cumulative(histogram: Histogram) -> list[tuple[str, float]]:
+    """The buckets as Prometheus wants them: each holds all that are faster."""
+    total = 0
+    buckets: list[tuple[str, float]] = []
+    for bound, count in zip((*BUCKETS_S, float("inf")), histogram.buckets, strict=True):
+        total += count
+        buckets.append(("+Inf" if bound == float("inf") else str(bound), total))
+    return buckets

@@ -1,0 +1,98 @@
+"""Counts what the request path does, with plain integers.
+
+It is written to by the hot path, so each call is a dictionary update and nothing else; it knows no metrics
+format. ``snapshot`` is what leaves the process: the supervisor merges the snapshots of all workers and the
+exposition writes them out.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from typing import Any, Final
+
+BUCKETS_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Upper bounds of the latency histogram, seconds; a last bucket without a bound follows them."""
+
+OUTCOMES: Final = ("ok", "tool_error", "client_error", "server_error", "timeout", "cancelled")
+
+METHODS: Final = frozenset(
+    {
+        "completion/complete",
+        "initialize",
+        "logging/setLevel",
+        "ping",
+        "prompts/get",
+        "prompts/list",
+        "resources/list",
+        "resources/read",
+        "resources/subscribe",
+        "resources/templates/list",
+        "resources/unsubscribe",
+        "server/discover",
+        "subscriptions/listen",
+        "tasks/cancel",
+        "tasks/get",
+        "tasks/update",
+        "tools/call",
+        "tools/list",
+    }
+)
+"""Methods that are a label of their own. Any other is ``other``: a client must not be able to make labels."""
+
+
+class Histogram:
+    """How often each duration was seen."""
+
+    __slots__ = ("buckets", "sum_s")
+
+    def __init__(self) -> None:
+        self.buckets = [0] * (len(BUCKETS_S) + 1)
+        self.sum_s = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Count one duration."""
+        self.buckets[bisect_left(BUCKETS_S, seconds)] += 1
+        self.sum_s += seconds
+
+
+class Meter:
+    """The counters of one worker. They only grow; gauges are read from the runtime instead."""
+
+    def __init__(self) -> None:
+        self._requests: Counter[tuple[str, str, str, str]] = Counter()
+        self._durations: dict[str, Histogram] = {}
+        self._rejected: Counter[str] = Counter()
+
+    def finished(self, method: str, era: str, transport: str, outcome: str, seconds: float) -> None:
+        """One request got its last byte, or will get none. ``outcome`` is one of ``OUTCOMES``."""
+        label = method if method in METHODS else "other"
+        self._requests[label, era, transport, outcome] += 1
+        histogram = self._durations.get(label)
+        if histogram is None:
+            histogram = self._durations[label] = Histogram()
+        histogram.observe(seconds)
+
+    def refused(self, method: str, era: str, transport: str, outcome: str) -> None:
+        """One request was answered before any handler ran; it says nothing about latency."""
+        self._requests[method if method in METHODS else "other", era, transport, outcome] += 1
+
+    def rejected(self, reason: str) -> None:
+        """Something was turned away or cut before or beside a request. ``reason`` is a fixed word."""
+        self._rejected[reason] += 1
+
+    def snapshot(self) -> dict[str, Any]:
+        """All totals so far, JSON-able.
+
+        ``requests`` is a list of ``[method, era, transport, outcome, count]``; ``durations`` maps a method to
+        ``{"buckets": counts for each of BUCKETS_S and one beyond, not cumulative; "sum_s"}``; ``rejected``
+        maps a reason to a count.
+        """
+        return {
+            "requests": [[*labels, count] for labels, count in self._requests.items()],
+            "durations": {
+                method: {"buckets": list(histogram.buckets), "sum_s": histogram.sum_s}
+                for method, histogram in self._durations.items()
+            },
+            "rejected": dict(self._rejected),
+        }

@@ -1,0 +1,81 @@
+"""Sums over workers, those that have ended included, so that a counter never goes back.
+
+It adds snapshots of ``erlmcp.telemetry.meter``; it knows no processes and no metrics format.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from erlmcp.telemetry.meter import Histogram
+
+
+@dataclass
+class Counts:
+    """What several meters counted together.
+
+    Attributes:
+        requests: by method, era, transport and outcome.
+        durations: histogram by method.
+        rejected: by reason.
+    """
+
+    requests: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
+    durations: dict[str, Histogram] = field(default_factory=dict)
+    rejected: Counter[str] = field(default_factory=Counter)
+
+    def add_snapshot(self, snapshot: Mapping[str, Any]) -> None:
+        """Add what one meter counted."""
+        for method, era, transport, outcome, count in snapshot.get("requests", ()):
+            self.requests[method, era, transport, outcome] += count
+        for method, data in snapshot.get("durations", {}).items():
+            self._add_duration(method, data["buckets"], data["sum_s"])
+        self.rejected.update(snapshot.get("rejected", {}))
+
+    def add(self, other: Counts) -> None:
+        """Add another sum."""
+        self.requests.update(other.requests)
+        for method, histogram in other.durations.items():
+            self._add_duration(method, histogram.buckets, histogram.sum_s)
+        self.rejected.update(other.rejected)
+
+    def _add_duration(self, method: str, buckets: Iterable[int], sum_s: float) -> None:
+        histogram = self.durations.setdefault(method, Histogram())
+        histogram.buckets = [mine + theirs for mine, theirs in zip(histogram.buckets, buckets, strict=True)]
+        histogram.sum_s += sum_s
+
+
+class Totals:
+    """What the workers that have ended left behind.
+
+    Attributes:
+        cpu_s: processor time they used, seconds.
+        restarts: workers that died unasked and were replaced.
+    """
+
+    def __init__(self) -> None:
+        self._past = Counts()
+        self.cpu_s = 0.0
+        self.restarts = 0
+
+    def keep(self, snapshot: Mapping[str, Any], *, cpu_s: float) -> None:
+        """Take over the last report of a worker that has ended."""
+        self._past.add_snapshot(snapshot)
+        self.cpu_s += cpu_s
+
+    def add(self, other: Totals) -> None:
+        """Take over the totals of a generation that is forgotten."""
+        self._past.add(other.with_living([]))
+        self.cpu_s += other.cpu_s
+        self.restarts += other.restarts
+
+    def with_living(self, snapshots: Iterable[Mapping[str, Any]]) -> Counts:
+        """The sum over the past and the workers that live."""
+        counts = Counts()
+        counts.add(self._past)
+        for snapshot in snapshots:
+            counts.add_snapshot(snapshot)
+        return counts

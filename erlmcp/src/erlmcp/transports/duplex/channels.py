@@ -1,0 +1,99 @@
+"""All channels of one worker: what they share, how many there are, and how they end together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from erlmcp.dispatch.changes import LIST_CHANGED
+from erlmcp.protocol import jsonrpc
+from erlmcp.sessions.asking import Asking
+from erlmcp.sessions.bus import RESOURCE_UPDATED, Bus, BusEvent, LocalBus
+from erlmcp.sessions.subscriptions import Subscriptions
+from erlmcp.transports.duplex.channel import DuplexChannel
+from erlmcp.transports.duplex.compiled_calls import CompiledCalls
+from erlmcp.transports.duplex.peer import Peer
+from erlmcp.transports.duplex.wire import Wire
+from erlmcp.transports.streamable_http.service import Service
+
+
+class Channels:
+    """The open channels of this worker, over whatever transport."""
+
+    def __init__(self, service: Service, bus: Bus) -> None:
+        self.service = service
+        self._asking = Asking(LocalBus())  # an answer comes on the channel of its question: no other worker
+        self.subscriptions = Subscriptions(LocalBus(), lambda _: False)  # likewise
+        self._compiled = CompiledCalls(service)
+        self._channels: set[DuplexChannel] = set()
+        self._emptied: asyncio.Event | None = None
+        self._unsubscribe = bus.subscribe(self._hear)
+
+    def __len__(self) -> int:
+        return len(self._channels)
+
+    def open(self, wire: Wire, peer: Peer, era: str | None = None) -> DuplexChannel:
+        """A new channel; its driver calls ``closed`` when the wire is lost."""
+        channel = DuplexChannel(
+            self.service, self._asking, self.subscriptions, self._compiled, wire, peer, era
+        )
+        self._channels.add(channel)
+        if self.service.draining:
+            channel.begin_drain()
+        return channel
+
+    def closed(self, channel: DuplexChannel) -> None:
+        """The wire of a channel is lost."""
+        self._channels.discard(channel)
+        channel.gone()
+        if self._emptied is not None and not self._channels:
+            self._emptied.set()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more connection may be taken."""
+        if len(self._channels) < self.service.settings.http.max_connections:
+            return True
+        self.service.meter.rejected("connections")
+        return False
+
+    def begin_drain(self) -> None:
+        """Let every client go when what it asked for is answered."""
+        for channel in list(self._channels):
+            channel.begin_drain()
+
+    def resume(self) -> None:
+        """Undo ``begin_drain`` for those who have not left."""
+        for channel in self._channels:
+            channel.resume()
+
+    async def close(self, timeout_s: float) -> None:
+        """Leave every client now, and give them some time to read what they are owed."""
+        self._unsubscribe()
+        self._asking.close()
+        for channel in list(self._channels):
+            channel.close()
+        if self._channels:
+            self._emptied = asyncio.Event()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await self._emptied.wait()
+
+    def _hear(self, event: BusEvent) -> None:
+        if event.kind == RESOURCE_UPDATED:
+            self._tell_updated(event.key)
+            return
+        method = LIST_CHANGED.get(event.kind)
+        if method is not None:
+            message = jsonrpc.encode_notification(method, None)
+            for channel in list(self._channels):
+                channel.tell_change(message)
+
+    def _tell_updated(self, uri: str) -> None:
+        names = self.subscriptions.of(uri)
+        if not names:
+            return
+        message = jsonrpc.encode_notification("notifications/resources/updated", {"uri": uri})
+        for channel in list(self._channels):
+            if channel.name in names:
+                channel.tell_change(message)

@@ -1,0 +1,132 @@
+"""The short way on a shared channel: a call of a tool that needs no kernel.
+
+As over HTTP (``erlmcp.transports.streamable_http.compiled_calls``): what is not a plain call of a compiled
+tool, also whatever must be refused, goes the ordinary way. An envelope is put through the ordinary checks
+once and remembered by its bytes, since the same bytes always fare the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+from mcp.server.connection import Connection
+
+from erlmcp.dispatch.compiled import CompiledTool, CompiledTools, Unwritten
+from erlmcp.dispatch.context import CallContext
+from erlmcp.protocol import jsonrpc
+from erlmcp.protocol.faults import Fault
+from erlmcp.protocol.jsonrpc import Malformed, Request
+from erlmcp.protocol.modern import Envelope, check_envelope
+from erlmcp.protocol.plain_call import PlainCall, decode_plain_call
+from erlmcp.transports.duplex.call import ChannelCall, Line
+from erlmcp.transports.streamable_http.compiled_calls import PLAIN_META, is_taken_by_the_kernel
+from erlmcp.transports.streamable_http.service import Service
+
+_MAX_ENVELOPES: Final = 256
+_MAX_ENVELOPE_BYTES: Final = 4_096
+
+
+class CompiledCalls:
+    """Recognises plain calls of compiled tools; one for a worker."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._tools = CompiledTools(service.guest)
+        self._max_depth = service.settings.mcp.max_json_depth
+        self._envelopes: dict[bytes, Envelope] = {}
+
+    def plain(self, raw: bytes) -> tuple[PlainCall, CompiledTool] | None:
+        """The call and its tool; None when it must go the ordinary way."""
+        call = decode_plain_call(raw, max_depth=self._max_depth)
+        if call is None:
+            return None
+        tool = self._tools.find(call.params.name)
+        return None if tool is None else (call, tool)
+
+    def envelope(self, raw: bytes, call: PlainCall) -> Envelope | None:
+        """The envelope of a modern call, if the ordinary checks take it."""
+        key = bytes(call.params.meta)
+        found = self._envelopes.get(key)
+        if found is None:
+            found = self._check(raw)
+            if found is not None and len(key) <= _MAX_ENVELOPE_BYTES:
+                if len(self._envelopes) >= _MAX_ENVELOPES:
+                    self._envelopes.clear()
+                self._envelopes[key] = found
+        return found
+
+    def _check(self, raw: bytes) -> Envelope | None:
+        try:
+            request = jsonrpc.decode(raw, max_depth=self._max_depth)
+        except Malformed:
+            return None
+        if not isinstance(request, Request) or request.params is None:
+            return None
+        meta = request.params.get("_meta")
+        if not isinstance(meta, dict) or not meta.keys() <= PLAIN_META:
+            return None
+        envelope = check_envelope(request)
+        if isinstance(envelope, Fault) or not is_taken_by_the_kernel(envelope, request.params):
+            return None
+        return envelope
+
+    def start(
+        self,
+        line: Line,
+        era: str,
+        plain: tuple[PlainCall, CompiledTool],
+        version: str,
+        connection: Callable[[], Connection],
+        make_context: Callable[[ChannelCall], CallContext],
+    ) -> CompiledCall:
+        """The call, ready to be started."""
+        return CompiledCall(self._service, line, era, plain, self._tools, version, connection, make_context)
+
+
+class CompiledCall(ChannelCall):
+    """One call of a compiled tool. It is cancelled, timed and counted like any other."""
+
+    def __init__(
+        self,
+        service: Service,
+        line: Line,
+        era: str,
+        plain: tuple[PlainCall, CompiledTool],
+        tools: CompiledTools,
+        version: str,
+        connection: Callable[[], Connection],
+        make_context: Callable[[ChannelCall], CallContext],
+    ) -> None:
+        call, self._tool = plain
+        super().__init__(service, line, Request(call.id, "tools/call", None), era, make_context, _no_work)
+        self._plain = call.params
+        self._shapes = tools.shapes(version)
+        self._connection = connection
+
+    async def _answer(self) -> tuple[bytes, str]:
+        try:
+            answer = await self._tool.call(self.request.id, self._plain.arguments, self._shapes)
+        except Unwritten as unwritten:
+            return self._encoded(await self._finished_by_kernel(unwritten.result))
+        return answer.payload, "tool_error" if answer.failed else "ok"
+
+    async def _finished_by_kernel(self, result: Any) -> dict[str, Any]:
+        plain = self._plain
+        params: dict[str, Any] = {"name": plain.name, "arguments": plain.arguments}
+        if plain.meta:
+            params["_meta"] = msgspec.json.decode(plain.meta)
+        self.request = Request(self.request.id, "tools/call", params)
+        return await self._service.kernel.finish(self.context, self._connection(), params, result)
+
+
+def modern_connection(envelope: Envelope) -> Connection:
+    """The connection object of a request that describes itself."""
+    return Connection.from_envelope(
+        envelope.protocol_version, envelope.client_info, envelope.client_capabilities
+    )
+
+
+async def _no_work(_context: Any) -> dict[str, Any]:
+    raise AssertionError("a compiled call answers by itself")

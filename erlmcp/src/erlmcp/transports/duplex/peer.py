@@ -1,0 +1,35 @@
+"""Who is at the other end of a channel, as far as handlers, limits and metrics want to know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from erlmcp.protocol.headers import Headers
+from erlmcp.transports.http.request import HttpRequest
+from erlmcp.transports.streamable_http.http_view import starlette_request
+
+
+class Peer:
+    """The client of one channel.
+
+    Args:
+        transport_name: ``stdio``, ``tcp``, ``websocket`` or ``sse``.
+        address: for the rate limit; empty where there is none.
+        request: the HTTP request that opened the channel, if one did.
+    """
+
+    __slots__ = ("_request", "address", "transport_name")
+
+    def __init__(self, transport_name: str, address: str, request: HttpRequest | None = None) -> None:
+        self.transport_name = transport_name
+        self.address = address
+        self._request = request
+
+    @property
+    def headers(self) -> Headers | None:
+        """The header fields that came with the opening request."""
+        return None if self._request is None else self._request.headers
+
+    def http_view(self) -> Any:
+        """The opening request as handlers expect to see it; None where there is no HTTP."""
+        return None if self._request is None else starlette_request(self._request)

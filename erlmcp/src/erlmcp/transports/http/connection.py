@@ -1,0 +1,382 @@
+"""One HTTP/1.1 connection: reads requests, hands them over one by one, keeps every time limit.
+
+Requests that come while one is being answered wait in order; when too many wait, reading pauses. It does not
+know what the requests mean. ``erlmcp.transports.http.server`` owns it, ``reading`` parses for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, cast
+
+from erlmcp.transports.http import heads
+from erlmcp.transports.http.exchange import Exchange
+from erlmcp.transports.http.reading import Reader, Refused, Upgrade
+from erlmcp.transports.http.request import HttpRequest
+
+if TYPE_CHECKING:
+    from erlmcp.transports.http.server import HttpServer
+
+logger = logging.getLogger(__name__)
+
+
+class HttpConnection(asyncio.Protocol):
+    """The server's end of one connection."""
+
+    def __init__(self, server: HttpServer) -> None:
+        self._server = server
+        self._limits = server.limits
+        self._loop = server.loop
+        self._transport: asyncio.Transport | None = None
+        self._reader: Reader | None = None
+        self._waiting: deque[HttpRequest | Refused] = deque()
+        self._current: Exchange | None = None
+        self._waiting_bytes = 0
+        self._unparsed: memoryview | None = None
+        self._in_one_piece = b""
+        self._peer = ""
+        self._local: tuple[str, int] | None = None
+        self._paused_deadline_of = ""
+        self._owes_continue = False
+        self._closing = False
+        self._write_paused = False
+        self._relief: asyncio.Future[None] | None = None
+        self._deadline = 0.0
+        self._deadline_of = ""
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+
+    # -- asyncio.Protocol --
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection, or close it at once when there are too many."""
+        self._transport = transport = cast("asyncio.Transport", transport)  # uvloop has its own class
+        if not self._server.admit(self):
+            self._closing = True
+            transport.abort()
+            return
+        transport.set_write_buffer_limits(high=self._limits.max_stream_buffer_bytes // 2)
+        peer = transport.get_extra_info("peername")
+        sockname = transport.get_extra_info("sockname")
+        self._peer = peer[0] if isinstance(peer, tuple) else ""
+        self._local = sockname[:2] if isinstance(sockname, tuple) else None
+        self._reader = Reader(self, self._limits, self._peer, self._local)
+        self._set_deadline("keep-alive")
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio calls it so
+        """The client is gone: tell whoever is answering it."""
+        self._closing = True
+        self._waiting.clear()
+        self._unparsed = None
+        if self._timer is not None:
+            self._timer.cancel()
+        self._wake_writers()
+        self._server.forget(self)
+        current, self._current = self._current, None
+        if current is not None:
+            current.client_gone()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came; beyond the bound of waiting requests it is kept and reading pauses."""
+        reader = self._reader
+        if self._closing or reader is None:
+            return  # the rest of a refused request is dropped
+        if self._unparsed is not None:
+            self._unparsed = memoryview(bytes(self._unparsed) + data)
+            return
+        if reader.at_rest and self._current is None and not self._waiting and not self._write_paused:
+            request = self._server.known_heads.request_in(data, self._peer, self._local)
+            if request is not None:
+                self._answer(request)
+                return
+            self._in_one_piece = data
+        self._parse(memoryview(data))
+        self._in_one_piece = b""
+
+    def eof_received(self) -> bool:
+        """A client that will send no more is taken as gone; unsent bytes are still flushed."""
+        return False
+
+    def pause_writing(self) -> None:
+        """The client reads slower than it is written to."""
+        self._write_paused = True
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        self._write_paused = False
+        self._wake_writers()
+        self._next()
+
+    # -- reading --
+
+    def _parse(self, view: memoryview) -> None:
+        try:
+            while view and self._reader is not None and not self._closing:
+                if self._read_ahead_enough():
+                    self._pause_reading(view)
+                    return
+                view = view[self._reader.feed(view) :]
+                if self._current is None and self._waiting:
+                    self._next()
+        except Upgrade as upgrade:
+            self._unparsed = view[upgrade.taken :]  # for whom the connection may be handed over to
+            if self._transport is not None:
+                self._transport.pause_reading()
+            self._stop_reading(upgrade)
+        except Refused as refusal:
+            self._stop_reading(refusal)
+
+    def _read_ahead_enough(self) -> bool:
+        return (
+            len(self._waiting) >= self._limits.max_pipelined
+            or self._waiting_bytes > self._limits.max_body_bytes
+        )
+
+    def _pause_reading(self, view: memoryview) -> None:
+        assert self._transport is not None
+        self._unparsed = view
+        self._paused_deadline_of = self._deadline_of
+        self._clear_deadline()  # it is we who make the client wait
+        self._transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        assert self._transport is not None
+        view, self._unparsed = self._unparsed, None
+        self._transport.resume_reading()
+        if self._paused_deadline_of in ("header", "body"):
+            self._set_deadline(self._paused_deadline_of)
+        if view is not None:
+            self._parse(view)
+
+    def _stop_reading(self, refusal: Refused) -> None:
+        """What follows on this connection cannot be understood; the refusal is answered in its turn."""
+        self._clear_deadline()
+        self._reader = None
+        if refusal.status:
+            self._waiting.append(refusal)
+        elif self._waiting and isinstance(last := self._waiting[-1], HttpRequest):
+            last.keep_alive = False
+        self._next()
+
+    def head_began(self) -> None:
+        """Callback of the reader."""
+        self._set_deadline("header")
+
+    def head_ended(self, *, expects_continue: bool) -> None:
+        """Callback of the reader."""
+        self._set_deadline("body")
+        self._owes_continue = expects_continue
+        if expects_continue and self._current is None and not self._waiting:
+            self._say_continue()
+
+    def request_ended(self, request: HttpRequest) -> None:
+        """Callback of the reader."""
+        self._owes_continue = False
+        self._clear_deadline()
+        if self._in_one_piece:
+            self._server.known_heads.learn(self._in_one_piece, request)
+        self._waiting.append(request)
+        self._waiting_bytes += len(request.body)
+
+    def _say_continue(self) -> None:
+        if self._owes_continue:
+            self._owes_continue = False
+            self.write(heads.CONTINUE)
+
+    # -- answering, one after the other --
+
+    def _next(self) -> None:
+        if self._current is not None or self._closing:
+            return
+        if not self._waiting:
+            self._idle()
+            return
+        if self._write_paused:
+            self._await_next_head()
+            return
+        request = self._waiting.popleft()
+        if isinstance(request, Refused):
+            self._answer_refusal(request)
+            return
+        self._waiting_bytes -= len(request.body)
+        self._answer(request)
+
+    def _answer(self, request: HttpRequest) -> None:
+        if self._deadline_of == "keep-alive":
+            self._clear_deadline()
+        self._current = exchange = Exchange(request, self)
+        try:
+            self._server.handler(exchange)
+        except Exception:
+            logger.exception("answering a request failed")
+            exchange.respond(500)
+
+    def _idle(self) -> None:
+        """Everything read so far is answered: read on."""
+        if self._unparsed is not None:
+            self._resume_reading()
+        elif self._reader is None:
+            self._linger()
+        else:
+            self._say_continue()
+            self._await_next_head()
+
+    def _await_next_head(self) -> None:
+        if not self._deadline_of:
+            self._set_deadline("keep-alive")
+
+    def exchange_ended(self, *, keep: bool) -> None:
+        """Callback of the exchange: its last byte is written."""
+        self._current = None
+        if not keep:
+            self._linger()
+        elif self._waiting or self._unparsed is not None or self._owes_continue or self._reader is None:
+            self._loop.call_soon(self._next)  # not from within the answer: a pipeline must not recurse
+        else:
+            self._await_next_head()
+
+    def _answer_refusal(self, refusal: Refused) -> None:
+        self._server.meter.rejected(f"http-{refusal.status}")
+        request = HttpRequest("", None)
+        request.keep_alive = False
+        self._current = Exchange(request, self)
+        self._current.respond(
+            refusal.status, refusal.reason.encode("utf-8", "replace") + b"\n", heads.PLAIN_TEXT
+        )
+
+    def hand_over(self) -> tuple[asyncio.Transport, bytes]:
+        """Leave the connection to another protocol: the transport, not reading, and what came already."""
+        transport, self._transport = self._transport, None
+        assert transport is not None, "the client is there"
+        early = b"" if self._unparsed is None else bytes(self._unparsed)
+        self._closing = True
+        self._current = self._unparsed = None
+        if self._timer is not None:
+            self._timer.cancel()
+        self._server.forget(self)
+        return transport, early
+
+    # -- writing --
+
+    @property
+    def draining(self) -> bool:
+        """Whether answers must say that the connection closes."""
+        return self._server.draining
+
+    def date(self) -> bytes:
+        """The field line with the time of now."""
+        return self._server.date()
+
+    def json_head(self) -> bytes:
+        """The beginning of a 200 with JSON."""
+        return self._server.json_head()
+
+    def write(self, data: bytes) -> None:
+        """Write without a bound: the data is one response, and its size is bounded elsewhere."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def write_bounded(self, data: bytes) -> None:
+        """Write a piece of a stream; cut a client that leaves too much unread.
+
+        What is unsent counts, not what is added: one large message alone is no sign of a slow reader.
+        """
+        assert self._transport is not None
+        unsent = self._transport.get_write_buffer_size()
+        if unsent and unsent + len(data) > self._limits.max_stream_buffer_bytes:
+            self._cut("slow-reader", f"{unsent} bytes of a stream were not read")
+        else:
+            self.write(data)
+
+    async def relief(self) -> None:
+        """Wait while the client has much unread; a client that reads nothing at all is cut."""
+        while self._write_paused and not self._closing:
+            if self._relief is None:
+                self._relief = self._loop.create_future()
+            try:
+                async with asyncio.timeout(self._limits.keep_alive_timeout_s):
+                    await asyncio.shield(self._relief)
+            except TimeoutError:
+                self._cut("slow-reader", f"nothing was read for {self._limits.keep_alive_timeout_s} s")
+
+    def _wake_writers(self) -> None:
+        relief, self._relief = self._relief, None
+        if relief is not None and not relief.done():
+            relief.set_result(None)
+
+    # -- closing --
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing has been asked that is not answered."""
+        return self._current is None and not self._waiting and not self._unparsed
+
+    def close(self) -> None:
+        """Close after what is written is sent; a client that does not read it cannot keep the connection."""
+        self._closing = True
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._closing = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _linger(self) -> None:
+        """Close, but let the client read the answer first: unread input would reset the connection."""
+        if self._closing or self._transport is None:
+            return
+        self._closing = True
+        self._waiting.clear()
+        if self._unparsed is not None:
+            self._unparsed = None
+            self._transport.resume_reading()
+        self._set_deadline("linger")
+        with contextlib.suppress(NotImplementedError, OSError):
+            self._transport.write_eof()
+
+    def _cut(self, reason: str, detail: str) -> None:
+        if self._closing:
+            return
+        self._server.meter.rejected(reason)
+        logger.warning("cut a client (%s): %s", reason, detail)
+        self.abort()
+
+    # -- one timer, re-armed lazily: most requests end before any limit matters --
+
+    def _set_deadline(self, name: str) -> None:
+        self._deadline_of = name
+        self._deadline = self._loop.time() + self._server.time_limits_s[name]
+        if self._timer is None or self._timer_at > self._deadline:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer_at = self._deadline
+            self._timer = self._loop.call_at(self._deadline, self._time_is_up)
+
+    def _clear_deadline(self) -> None:
+        self._deadline_of = ""
+
+    def _time_is_up(self) -> None:
+        self._timer = None
+        if not self._deadline_of:
+            return
+        if self._loop.time() < self._deadline:
+            self._timer_at = self._deadline
+            self._timer = self._loop.call_at(self._deadline, self._time_is_up)
+            return
+        expired, self._deadline_of = self._deadline_of, ""
+        if expired in ("header", "body"):
+            self._stop_reading(Refused(408, f"the {expired} of the request took too long"))
+        elif expired == "linger" and self._has_unsent():
+            self._set_deadline("flush")
+        elif self._has_unsent():
+            self.abort()
+        else:
+            self.close()
+
+    def _has_unsent(self) -> bool:
+        return self._transport is not None and self._transport.get_write_buffer_size() > 0

@@ -1,0 +1,98 @@
+"""Listening sockets, their connections, and what the connections share.
+
+The endpoint is plugged in as one function that takes an ``Exchange``. Listening sockets belong to somebody
+else: they are duplicated, so that stopping to accept closes nothing that another process still uses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import Final
+
+from erlmcp.config.schema import HttpSettings
+from erlmcp.telemetry.meter import Meter
+from erlmcp.transports.accepting import Accepting
+from erlmcp.transports.http import heads
+from erlmcp.transports.http.connection import HttpConnection
+from erlmcp.transports.http.exchange import Exchange
+from erlmcp.transports.http.known_heads import KnownHeads
+
+LINGER_S: Final = 2.0
+"""How long bytes of a refused request are read and dropped, so that the client can read the answer."""
+
+
+class HttpServer:
+    """All HTTP connections of one worker."""
+
+    def __init__(self, limits: HttpSettings, meter: Meter, handler: Callable[[Exchange], None]) -> None:
+        self.limits = limits
+        self.meter = meter
+        self.handler = handler
+        self.time_limits_s = {
+            "header": limits.header_timeout_s,
+            "body": limits.body_timeout_s,
+            "keep-alive": limits.keep_alive_timeout_s,
+            "linger": LINGER_S,
+            "flush": limits.keep_alive_timeout_s,
+        }
+        self.draining = False
+        self.known_heads = KnownHeads()
+        self.loop = asyncio.get_running_loop()
+        self._connections: set[HttpConnection] = set()
+        self._accepting: dict[str, Accepting] = {}
+        self._date = b""
+        self._date_until = 0.0
+        self._json_head = b""
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._connections)
+
+    def listen(self, sock: socket.socket, name: str) -> None:
+        """Accept connections from a socket that already listens; it stays the caller's."""
+        if name not in self._accepting:
+            self._accepting[name] = Accepting(self.loop, sock, lambda: HttpConnection(self))
+
+    def stop_listening(self, name: str) -> None:
+        """Accept no more from a socket; connections stay."""
+        accepting = self._accepting.pop(name, None)
+        if accepting is not None:
+            accepting.stop()
+
+    def admit(self, connection: HttpConnection) -> bool:
+        """Count a new connection; False when there are too many."""
+        if len(self._connections) >= self.limits.max_connections:
+            self.meter.rejected("connections")
+            return False
+        self._connections.add(connection)
+        return True
+
+    def forget(self, connection: HttpConnection) -> None:
+        """A connection is closed."""
+        self._connections.discard(connection)
+
+    def date(self) -> bytes:
+        """The date field line; made once a second."""
+        now = self.loop.time()
+        if now >= self._date_until:
+            self._date = b"date: " + formatdate(usegmt=True).encode("ascii") + b"\r\n"
+            self._date_until = now + 1.0
+            self._json_head = heads.STATUS_LINE[200] + self._date + heads.JSON
+        return self._date
+
+    def json_head(self) -> bytes:
+        """The beginning of most answers: status, date and type; made once a second."""
+        if self.loop.time() >= self._date_until:
+            self.date()
+        return self._json_head
+
+    def close(self) -> None:
+        """Accept no more and close every connection; what is being answered is lost."""
+        for name in list(self._accepting):
+            self.stop_listening(name)
+        for connection in list(self._connections):
+            connection.close() if connection.idle else connection.abort()

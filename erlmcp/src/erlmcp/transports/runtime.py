@@ -1,0 +1,170 @@
+"""One guest, served: what a worker process holds.
+
+It puts the parts of the request path together and is the only thing the supervisor sees of them. It neither
+makes sockets nor handles signals; it lives in one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from erlmcp.config.schema import Settings
+from erlmcp.dispatch import sdk_private
+from erlmcp.dispatch.errors import GuestError
+from erlmcp.dispatch.guest import Guest, GuestInfo
+from erlmcp.sessions.bus import Bus
+from erlmcp.sessions.registry import Sessions
+from erlmcp.sessions.sealed import KeyRing
+from erlmcp.telemetry.meter import Meter
+from erlmcp.transports.asgi_guest import GuestRoutes
+from erlmcp.transports.duplex.channels import Channels
+from erlmcp.transports.http.server import HttpServer
+from erlmcp.transports.legacy_sse.endpoint import SseEndpoint
+from erlmcp.transports.routes import Routes
+from erlmcp.transports.streamable_http.endpoint import Endpoint
+from erlmcp.transports.streamable_http.handshake import HandshakeRequests
+from erlmcp.transports.streamable_http.service import Service
+from erlmcp.transports.tcp.server import TcpServer
+from erlmcp.transports.websocket.endpoint import WebSocketEndpoint
+
+logger = logging.getLogger(__name__)
+
+TCP: Final = "tcp"
+"""Name of the listener whose connections carry lines instead of HTTP."""
+
+GUESTS_SHARE: Final = 0.9
+"""Of the time to start, what is the guest's own; after the rest the supervisor ends the process."""
+CLOSE_TIMEOUT_S: Final = 5.0
+"""How long a guest may take to leave its lifespan."""
+
+FLUSH_TIMEOUT_S: Final = 0.5
+"""How long clients of shared channels may take to read the last messages."""
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """What is going on: requests owed an answer, open connections, streams that stay open."""
+
+    in_flight: int
+    connections: int
+    streams: int
+
+
+class GuestRuntime:
+    """A guest and everything through which it is reached; one for each worker process."""
+
+    def __init__(self, guest: Guest, settings: Settings, keys: KeyRing, bus: Bus, meter: Meter) -> None:
+        self._guest = guest
+        sessions = Sessions(keys, bus, settings.mcp, time.time)
+        self._service = Service(guest, settings, meter, bus)
+        self._handshake = HandshakeRequests(self._service, sessions, bus)
+        self._guest_routes = GuestRoutes(sdk_private.http_routes(guest.found), self._service)
+        self.channels = Channels(self._service, bus)
+        self._tcp = TcpServer(self.channels)
+        self._websocket = WebSocketEndpoint(self.channels)
+        endpoint = Endpoint(self._service, self._handshake)
+        self._sse = SseEndpoint(self.channels, bus, keys)
+        others = {settings.mcp.websocket_path: self._websocket.handle}
+        if settings.mcp.sse_path:
+            others[settings.mcp.sse_path] = self._sse.open_stream
+            others[settings.mcp.sse_messages_path] = self._sse.take_message
+        routes = Routes(self._service, endpoint, others, self._guest_routes)
+        self._http = HttpServer(settings.http, meter, routes.handle)
+
+    @classmethod
+    async def start(
+        cls,
+        target: str,
+        *,
+        settings: Settings,
+        keys: KeyRing,
+        bus: Bus,
+        meter: Meter,
+        arguments: Sequence[str] = (),
+        factory: bool = False,
+    ) -> GuestRuntime:
+        """Load the guest and enter its lifespan. Nothing is accepted before ``listen``.
+
+        Args:
+            arguments: what the guest finds in ``sys.argv`` after its own name.
+            factory: what the target names is to be called and returns the server.
+
+        Raises:
+            GuestError: the guest cannot be found, is not an MCP server, raised at its start, or did not
+                come to serve within the time to start.
+        """
+        try:
+            async with asyncio.timeout(settings.start_timeout_s * GUESTS_SHARE):
+                guest = await Guest.load(
+                    target,
+                    bus=bus,
+                    keys=keys,
+                    max_streams=settings.mcp.max_streams,
+                    arguments=arguments,
+                    factory=factory,
+                )
+        except TimeoutError:
+            raise GuestError(
+                "guest.never-served",
+                f"loading {target!r} did not come to an MCP server, got nothing for"
+                f" {settings.start_timeout_s * GUESTS_SHARE:g} s; expected an object or a main() that serves",
+                hint="see in the log what it waits for, or raise start_timeout_s",
+            ) from None
+        await guest.open()
+        return cls(guest, settings, keys, bus, meter)
+
+    @property
+    def guest(self) -> GuestInfo:
+        """Name, version and kind of the guest."""
+        return self._guest.info
+
+    def listen(self, sock: socket.socket, name: str) -> None:
+        """Accept connections from a socket that listens and does not block; it stays the caller's.
+
+        The listener named ``TCP`` speaks lines, all others HTTP.
+        """
+        (self._tcp if name == TCP else self._http).listen(sock, name)
+
+    def stop_listening(self, name: str) -> None:
+        """Accept no more from a socket; its connections stay."""
+        (self._tcp if name == TCP else self._http).stop_listening(name)
+
+    def begin_drain(self) -> None:
+        """Let every client go in good order: answers say ``Connection: close``, streams end with what they
+        are owed. Idle connections stay open, so that a request on its way is answered."""
+        self._service.draining = self._http.draining = True
+        self._service.end_listeners()
+        self._handshake.end_streams()
+        self.channels.begin_drain()
+
+    def resume(self) -> None:
+        """Undo ``begin_drain``: this worker serves on."""
+        self._service.draining = self._http.draining = False
+        self.channels.resume()
+
+    def counts(self) -> Counts:
+        """What is going on now."""
+        connections = self._http.connections + self._tcp.connections + self._websocket.connections
+        in_flight = self._service.in_flight + self._guest_routes.in_flight
+        return Counts(in_flight, connections, self._service.streams)
+
+    async def close(self) -> None:
+        """Cancel what is left, close all connections, leave the guest's lifespan. Takes seconds at most."""
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._service.close(CLOSE_TIMEOUT_S / 2)
+                await self._guest_routes.close()
+                self._tcp.close()
+                self._sse.close()
+                await self.channels.close(FLUSH_TIMEOUT_S)
+                self._http.close()
+                await self._handshake.close()
+                await self._guest.close()
+        except Exception:
+            logger.exception("the guest did not end in good order")

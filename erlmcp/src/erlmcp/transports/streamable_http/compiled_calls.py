@@ -1,0 +1,206 @@
+"""The short way of the most frequent request: a call of a tool that needs no kernel.
+
+It takes a request only when its head is known, its body is a plain call and its tool is compiled; everything
+else, also whatever must be refused, goes the ordinary way. What is found out about a head or an envelope is
+found by the ordinary checks and kept, since the same bytes always fare the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+from mcp.server.connection import Connection
+from mcp_types import CLIENT_CAPABILITIES_META_KEY, CLIENT_INFO_META_KEY, PROTOCOL_VERSION_META_KEY
+from mcp_types.methods import validate_client_request
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
+
+from erlmcp.dispatch.compiled import CompiledTool, CompiledTools, Unwritten
+from erlmcp.protocol import jsonrpc
+from erlmcp.protocol.eras import HANDSHAKE, MODERN, is_modern_version
+from erlmcp.protocol.faults import Fault
+from erlmcp.protocol.headers import Headers
+from erlmcp.protocol.jsonrpc import Malformed, Request
+from erlmcp.protocol.modern import Envelope, check_request
+from erlmcp.protocol.plain_call import PlainCall, decode_plain_call
+from erlmcp.sessions.sealed import SessionFacts
+from erlmcp.transports.http.exchange import Exchange
+from erlmcp.transports.streamable_http.call import Call, Resumption
+from erlmcp.transports.streamable_http.handshake import HandshakeRequests
+from erlmcp.transports.streamable_http.live import LiveSession
+from erlmcp.transports.streamable_http.service import Service
+
+PLAIN_META: Final = {PROTOCOL_VERSION_META_KEY, CLIENT_INFO_META_KEY, CLIENT_CAPABILITIES_META_KEY}
+_MAX_ENVELOPES: Final = 64
+_MAX_ENVELOPE_BYTES: Final = 4_096
+
+
+class JudgedHead:
+    """What follows from a head that has passed the checks of the endpoint."""
+
+    __slots__ = ("envelopes", "facts", "may_be_modern", "session_id")
+
+    def __init__(self, headers: Headers) -> None:
+        version = headers.get("mcp-protocol-version")
+        mirrored = any(name.startswith(b"mcp-param-") for name, _ in headers.pairs())
+        self.may_be_modern = is_modern_version(version) and not mirrored
+        handshake = version is None or version in HANDSHAKE_PROTOCOL_VERSIONS
+        self.session_id = headers.get("mcp-session-id") if handshake and not headers.repeated else None
+        self.facts: SessionFacts | None = None
+        self.envelopes: dict[bytes, tuple[str, Envelope]] = {}
+
+
+class CompiledCalls:
+    """Serves plain calls of compiled tools."""
+
+    def __init__(self, service: Service, handshake: HandshakeRequests) -> None:
+        self._service = service
+        self._handshake = handshake
+        self._tools = CompiledTools(service.guest)
+        self._max_depth = service.settings.mcp.max_json_depth
+
+    def serve(self, exchange: Exchange, head: JudgedHead) -> bool:
+        """Serve the request; False if it must go the ordinary way, and then nothing has happened."""
+        body = exchange.request.body
+        if not head.may_be_modern and head.session_id is None:
+            return False
+        call = decode_plain_call(body, max_depth=self._max_depth)
+        if call is None:
+            return False
+        tool = self._tools.find(call.params.name)
+        if tool is None or self._service.is_full:
+            return False
+        if call.params.meta:
+            return head.may_be_modern and self._serve_modern(exchange, head, call, tool)
+        return head.session_id is not None and self._serve_in_session(exchange, head, call, tool)
+
+    def _serve_modern(
+        self, exchange: Exchange, head: JudgedHead, call: PlainCall, tool: CompiledTool
+    ) -> bool:
+        approved = head.envelopes.get(bytes(call.params.meta))
+        if approved is None or approved[0] != call.params.name:
+            approved = self._approve(exchange, head, call)
+            if approved is None:
+                return False
+        envelope = approved[1]
+
+        def connection() -> Connection:
+            return Connection.from_envelope(
+                envelope.protocol_version, envelope.client_info, envelope.client_capabilities
+            )
+
+        CompiledCall(
+            self._service, exchange, MODERN, call, tool, self._tools, envelope.protocol_version, connection
+        ).start()
+        return True
+
+    def _approve(self, exchange: Exchange, head: JudgedHead, call: PlainCall) -> tuple[str, Envelope] | None:
+        """Put an envelope that was not seen with this head through the ordinary checks, and remember it."""
+        try:
+            request = jsonrpc.decode(exchange.request.body, max_depth=self._max_depth)
+        except Malformed:
+            return None
+        if not isinstance(request, Request) or request.params is None:
+            return None
+        meta = request.params["_meta"]
+        if not isinstance(meta, dict) or not meta.keys() <= PLAIN_META:
+            return None
+        envelope = check_request(request, exchange.request.headers)
+        if isinstance(envelope, Fault) or not is_taken_by_the_kernel(envelope, request.params):
+            return None
+        approved = (call.params.name, envelope)
+        key = bytes(call.params.meta)
+        if len(key) <= _MAX_ENVELOPE_BYTES:
+            if len(head.envelopes) >= _MAX_ENVELOPES:
+                head.envelopes.clear()
+            head.envelopes[key] = approved
+        return approved
+
+    def _serve_in_session(
+        self, exchange: Exchange, head: JudgedHead, call: PlainCall, tool: CompiledTool
+    ) -> bool:
+        assert head.session_id is not None
+        found = self._handshake.session_again(head.session_id, head.facts)
+        if found is None:
+            return False
+        head.facts = found.facts
+        session: LiveSession = found
+        compiled = CompiledCall(
+            self._service,
+            exchange,
+            HANDSHAKE,
+            call,
+            tool,
+            self._tools,
+            session.facts.protocol_version,
+            lambda: session.connection,
+            resumption=self._handshake.resumption_of(session),
+            on_end=lambda ended: self._handshake.call_ended(session, ended),
+        )
+        session.calls[call.id] = compiled
+        compiled.start()
+        return True
+
+
+def is_taken_by_the_kernel(envelope: Envelope, params: dict[str, Any]) -> bool:
+    """Whether the kernel would serve a call with this envelope."""
+    try:
+        validate_client_request("tools/call", envelope.protocol_version, params)
+        Connection.from_envelope(
+            envelope.protocol_version, envelope.client_info, envelope.client_capabilities
+        )
+    except (ValueError, KeyError, TypeError):
+        return False
+    return True
+
+
+class CompiledCall(Call):
+    """One call of a compiled tool. It is cancelled, timed and counted like any other."""
+
+    __slots__ = ("_connection", "_plain", "_tool", "_tools", "_version")
+
+    def __init__(
+        self,
+        service: Service,
+        exchange: Exchange,
+        era: str,
+        call: PlainCall,
+        tool: CompiledTool,
+        tools: CompiledTools,
+        version: str,
+        connection: Callable[[], Connection],
+        resumption: Resumption | None = None,
+        on_end: Callable[[Call], None] | None = None,
+    ) -> None:
+        request = Request(call.id, "tools/call", None)
+        super().__init__(service, exchange, request, era, _no_work, resumption=resumption, on_end=on_end)
+        self._plain = call.params
+        self._tool = tool
+        self._tools = tools
+        self._version = version
+        self._connection = connection
+
+    async def _answer(self) -> tuple[bytes, str]:
+        params = self._plain
+        try:
+            answer = await self._tool.call(
+                self.request.id, params.arguments, self._tools.shapes(self._version)
+            )
+        except Unwritten as unwritten:
+            result = await self._finished_by_kernel(unwritten.result)
+            return self._encoded(result)
+        return answer.payload, "tool_error" if answer.failed else "ok"
+
+    async def _finished_by_kernel(self, result: Any) -> dict[str, Any]:
+        plain = self._plain
+        params: dict[str, Any] = {"name": plain.name, "arguments": plain.arguments}
+        if plain.meta:
+            params["_meta"] = msgspec.json.decode(plain.meta)
+        self.request = Request(self.request.id, "tools/call", params)
+        return await self._service.kernel.finish(self.context, self._connection(), params, result)
+
+
+async def _no_work(_context: Any) -> dict[str, Any]:
+    """A compiled call makes its answer itself."""
+    raise NotImplementedError

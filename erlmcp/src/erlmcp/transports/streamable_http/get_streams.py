@@ -1,0 +1,357 @@
+"""GET requests of sessions: the standing stream, and coming back to a stream with ``Last-Event-ID``.
+
+A standing stream moves to the worker at which its client opens it again. The stream of a call stays where the
+call runs; a worker that a client comes to instead asks for it over the bus and passes on what it is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+from mcp_types import INVALID_REQUEST
+
+from erlmcp.dispatch.changes import LIST_CHANGED
+from erlmcp.protocol.faults import Fault
+from erlmcp.protocol.jsonrpc import encode_notification
+from erlmcp.sessions import bus as kinds
+from erlmcp.sessions.bus import Bus, BusEvent
+from erlmcp.sessions.event_store import Event
+from erlmcp.sessions.registry import Sessions
+from erlmcp.transports.http.exchange import Exchange
+from erlmcp.transports.streamable_http.answers import refuse
+from erlmcp.transports.streamable_http.get_stream import GetStream
+from erlmcp.transports.streamable_http.live import LiveSession
+from erlmcp.transports.streamable_http.service import Service
+from erlmcp.transports.streamable_http.tracks import (
+    STANDING,
+    Track,
+    Tracks,
+    is_primed,
+    new_name,
+    position_of,
+)
+
+ELSEWHERE_S: Final = 2.0
+"""How long other workers have to say that a stream is theirs."""
+
+MAX_PIECE_BYTES: Final = 8 * 1024 * 1024
+"""More than this at once is not passed on between workers; the client has to come to the right one."""
+
+_MAX_HELD: Final = 256
+_NOT_KEPT = Fault(INVALID_REQUEST, "the stream that Last-Event-ID names is not kept any more", status=400)
+_TAKEN = Fault(INVALID_REQUEST, "the session has its GET stream", status=409)
+
+
+class _Wanted(msgspec.Struct):
+    """A GET that waits for another worker's answer; ``held`` is what the session is told meanwhile."""
+
+    exchange: Exchange
+    session: LiveSession
+    name: str
+    number: int
+    held: deque[bytes]
+    timer: asyncio.TimerHandle | None = None
+
+
+class _ElsewhereReader:
+    """A reader of ours whose connection is at another worker."""
+
+    def __init__(self, bus: Bus, token: str, on_end: Callable[[str], None]) -> None:
+        self._bus = bus
+        self._token = token
+        self._on_end = on_end
+
+    def send(self, data: bytes) -> None:
+        """Pass on some whole events."""
+        if len(data) > MAX_PIECE_BYTES:
+            self.end()
+        else:
+            self._tell(data, is_last=False)
+
+    def end(self, data: bytes = b"") -> None:
+        """Let the other worker end its connection."""
+        self._tell(data if len(data) <= MAX_PIECE_BYTES else b"", is_last=True)
+        self._on_end(self._token)
+
+    def _tell(self, data: bytes, *, is_last: bool) -> None:
+        self._bus.publish(BusEvent(kinds.STREAM_PIECE, self._token, msgspec.msgpack.encode((data, is_last))))
+
+
+class GetStreams:
+    """All open GETs of this worker, and the standing streams that it looks after."""
+
+    def __init__(self, service: Service, sessions: Sessions, bus: Bus, tracks: Tracks) -> None:
+        self._service = service
+        self._sessions = sessions
+        self._bus = bus
+        self._tracks = tracks
+        self._worker = os.urandom(8)
+        self._standing: dict[str, Track] = {}
+        self._open: set[GetStream] = set()
+        self._wanted: dict[str, _Wanted] = {}
+        self._from_elsewhere: dict[str, tuple[GetStream, asyncio.TimerHandle]] = {}
+        self._to_elsewhere: dict[str, tuple[Track, _ElsewhereReader]] = {}
+        self._on_piece = msgspec.msgpack.Decoder(tuple[bytes, bool])
+        self._on_wanted = msgspec.msgpack.Decoder(tuple[bytes, str, int, str, bool])
+        self._on_moved = msgspec.msgpack.Decoder(tuple[int, list[Event]])
+        self._unsubscribe = bus.subscribe(self._hear)
+
+    # -- from the client --
+
+    def open(self, exchange: Exchange, session: LiveSession) -> None:
+        """Answer a GET of a session, now or later."""
+        fault = self._service.capacity_fault(stream=True)
+        if fault is not None:
+            refuse(exchange, None, fault)
+            return
+        last_event_id = exchange.request.headers.get("last-event-id")
+        if not last_event_id:
+            self._open_standing(exchange, session)
+            return
+        position = position_of(last_event_id)
+        if position is None:
+            refuse(exchange, None, _NOT_KEPT)
+        else:
+            self._resume(exchange, session, *position)
+
+    async def close_standing(self, sid: str) -> None:
+        """Close the standing stream of a session, wherever it is; its client comes back."""
+        self._bus.publish(BusEvent(kinds.SESSION_PART, sid))
+
+    def say_all(self, message: bytes) -> None:
+        """Say something to every session whose standing stream is looked after here."""
+        for track in list(self._standing.values()):
+            self._say(track, message)
+        for wanted in self._wanted.values():
+            wanted.held.append(message)
+
+    def say(self, sid: str, message: bytes) -> None:
+        """Say something to one session, if its standing stream is looked after here."""
+        track = self._standing.get(sid)
+        if track is not None:
+            self._say(track, message)
+            return
+        for wanted in self._wanted.values():
+            if wanted.session.facts.sid == sid:
+                wanted.held.append(message)
+
+    def forget(self, sid: str) -> None:
+        """The session has ended: keep nothing of it."""
+        self._drop(sid)
+        self._tracks.store.forget_session(sid)
+
+    def end_all(self) -> None:
+        """Close every open GET and let the clients come back, at another worker."""
+        retry = self._tracks.parting
+        for stream in list(self._open):
+            stream.end(retry)
+
+    def close(self) -> None:
+        """Hear no more of other workers, and leave nobody waiting for one."""
+        self._unsubscribe()
+        for token in list(self._wanted):
+            self._give_up(token)
+
+    # -- streams that are here --
+
+    def _open_standing(self, exchange: Exchange, session: LiveSession) -> None:
+        sid = session.facts.sid
+        old = self._standing.get(sid)
+        if old is not None and old.is_read:
+            refuse(exchange, None, _TAKEN)
+            return
+        self._drop(sid)
+        track = self._tracks.make(sid, new_name(STANDING), is_primed=is_primed(session.facts))
+        self._look_after(track)
+        self._read(exchange, session, track, 0)
+
+    def _look_after(self, track: Track) -> None:
+        self._standing[track.sid] = track
+        self._bus.publish(BusEvent(kinds.SESSION_STREAM, track.sid, self._worker))
+        if len(self._standing) > self._service.settings.mcp.max_streams:
+            left = next((each for each in self._standing.values() if each.left_at is not None), None)
+            if left is not None:
+                self._drop(left.sid)
+
+    def _resume(self, exchange: Exchange, session: LiveSession, name: str, number: int) -> None:
+        sid = session.facts.sid
+        standing = self._standing.get(sid)
+        track = self._tracks.find(sid, name)
+        if track is None and standing is not None and standing.name == name:
+            track = standing
+        if track is not None:
+            self._read(exchange, session, track, number)
+            return
+        events = self._tracks.store.after(sid, name, number)
+        if events is None:
+            self._ask_elsewhere(exchange, session, name, number)
+        else:
+            over = self._tracks.make(sid, name, is_primed=is_primed(session.facts))
+            self._start(exchange, session).end(over.replay(number, events))
+
+    def _read(self, exchange: Exchange, session: LiveSession, track: Track, number: int) -> None:
+        stream = self._start(exchange, session, track)
+        track.attach(stream, number)
+        track.left_at = None
+        if self._service.draining:
+            stream.end(self._tracks.parting)
+
+    def _start(
+        self, exchange: Exchange, session: LiveSession, track: Track | None = None, token: str = ""
+    ) -> GetStream:
+        sid = session.facts.sid
+
+        def ended(stream: GetStream) -> None:
+            self._open.discard(stream)
+            session.streams.discard(stream)
+            if track is not None and track.left(stream):
+                track.left_at = self._service.loop.time()
+            relayed = self._from_elsewhere.pop(token, None)
+            if relayed is not None:
+                relayed[1].cancel()
+                self._bus.publish(BusEvent(kinds.STREAM_LEFT, token))
+
+        stream = GetStream(self._service, exchange, on_ping=lambda: self._sessions.use(sid), on_end=ended)
+        self._open.add(stream)
+        session.streams.add(stream)
+        stream.start()
+        return stream
+
+    def _say(self, track: Track, message: bytes) -> None:
+        age_s = self._service.settings.mcp.resume_max_age_s
+        if track.left_at is not None and self._service.loop.time() - track.left_at > age_s:
+            self._drop(track.sid)  # the client does not come back
+        else:
+            track.emit(message)
+
+    def _drop(self, sid: str) -> None:
+        track = self._standing.pop(sid, None)
+        if track is not None:
+            track.part()
+            self._tracks.store.forget(sid, track.name)
+
+    # -- streams that are elsewhere --
+
+    def _ask_elsewhere(self, exchange: Exchange, session: LiveSession, name: str, number: int) -> None:
+        token = secrets.token_hex(8)
+        self._wanted[token] = _Wanted(exchange, session, name, number, deque(maxlen=_MAX_HELD))
+        exchange.on_gone = lambda: self._give_up(token)
+        question = msgspec.msgpack.encode((self._worker, name, number, token, is_primed(session.facts)))
+        self._bus.publish(BusEvent(kinds.STREAM_WANTED, session.facts.sid, question))
+        waiting = self._wanted.get(token)
+        if waiting is not None:
+            waiting.timer = self._service.loop.call_later(ELSEWHERE_S, self._give_up, token)
+
+    def _give_up(self, token: str) -> None:
+        """No worker has the stream. A call is lost then; a standing stream can begin anew."""
+        wanted = self._taken(token)
+        if wanted is None or wanted.exchange.gone:
+            return
+        if wanted.name.startswith(STANDING):
+            self._open_standing(wanted.exchange, wanted.session)
+        else:
+            refuse(wanted.exchange, None, _NOT_KEPT)
+
+    def _taken(self, token: str) -> _Wanted | None:
+        wanted = self._wanted.pop(token, None)
+        if wanted is not None and wanted.timer is not None:
+            wanted.timer.cancel()
+        return wanted
+
+    def _take_piece(self, event: BusEvent) -> None:
+        """Pass on what the worker says that has the stream of a call."""
+        data, is_last = self._on_piece.decode(event.data)
+        wanted = self._taken(event.key)
+        if wanted is not None:
+            stream = self._start(wanted.exchange, wanted.session, token=event.key)
+            limit_s = self._service.settings.mcp.request_timeout_s
+            timer = self._service.loop.call_later(limit_s, stream.end)  # should the worker die meanwhile
+            self._from_elsewhere[event.key] = (stream, timer)
+        relayed = self._from_elsewhere.get(event.key)
+        if relayed is None:
+            return
+        stream = relayed[0]
+        if is_last:
+            stream.end(data)
+        elif data:
+            stream.send(data)
+
+    def _take_over(self, event: BusEvent) -> None:
+        """The standing stream is ours now, with what the worker before us has kept of it."""
+        wanted = self._taken(event.key)
+        if wanted is None:
+            return
+        number, events = self._on_moved.decode(event.data)
+        sid = wanted.session.facts.sid
+        self._drop(sid)
+        primed = is_primed(wanted.session.facts)
+        track = self._tracks.make(sid, wanted.name, is_primed=primed, number=number)
+        for each, message in events:
+            self._tracks.store.put(sid, track.name, each, message)
+        self._look_after(track)
+        told = [message for _, message in events[-_MAX_HELD:]]
+        for message in wanted.held:  # it was on its way to both of us
+            if message in told:
+                told.remove(message)
+            else:
+                track.emit(message)
+        self._read(wanted.exchange, wanted.session, track, wanted.number)
+
+    def _give(self, sid: str, question: bytes) -> None:
+        """Another worker asks for a stream: hand a standing one over, let a call's be read there."""
+        worker, name, number, token, primed = self._on_wanted.decode(question)
+        if worker == self._worker:
+            return
+        standing = self._standing.get(sid)
+        if standing is not None and standing.name == name:
+            moved = (standing.number, self._tracks.store.after(sid, name, number) or [])
+            self._drop(sid)
+            self._bus.publish(BusEvent(kinds.STREAM_MOVED, token, msgspec.msgpack.encode(moved)))
+            return
+        reader = _ElsewhereReader(self._bus, token, self._let_go)
+        track = self._tracks.find(sid, name)
+        if track is not None:
+            self._to_elsewhere[token] = (track, reader)
+            reader.send(b"")  # it is here, even if there is nothing to say yet
+            track.attach(reader, number)
+            return
+        events = self._tracks.store.after(sid, name, number)
+        if events is not None:
+            over = self._tracks.make(sid, name, is_primed=primed)
+            reader.end(over.replay(number, events))
+
+    def _let_go(self, token: str) -> None:
+        found = self._to_elsewhere.pop(token, None)
+        if found is not None:
+            track, reader = found
+            track.left(reader)
+
+    # -- from other workers --
+
+    def _hear(self, event: BusEvent) -> None:
+        match event.kind:
+            case kinds.SESSION_MESSAGE:
+                self.say(event.key, event.data)
+            case kinds.SESSION_STREAM:
+                if event.data != self._worker:
+                    self._drop(event.key)  # the client has opened its stream at another worker
+            case kinds.SESSION_PART:
+                track = self._standing.get(event.key)
+                if track is not None:
+                    track.part()
+            case kinds.STREAM_WANTED:
+                self._give(event.key, event.data)
+            case kinds.STREAM_PIECE:
+                self._take_piece(event)
+            case kinds.STREAM_MOVED:
+                self._take_over(event)
+            case kinds.STREAM_LEFT:
+                self._let_go(event.key)
+            case kind if kind in LIST_CHANGED:
+                self.say_all(encode_notification(LIST_CHANGED[kind], None))

@@ -1,0 +1,145 @@
+"""The handshake sessions that this worker has touched: their connection object, calls and standing stream.
+
+A cache, not a store: a session that is not in here is rebuilt from its id. What is in here and cannot be
+rebuilt (running calls, the open GET stream) belongs to this worker anyway.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any, Final
+
+from mcp.server.connection import Connection
+from mcp.server.runner import aclose_shielded
+from mcp.shared.dispatcher import CallOptions
+
+from erlmcp.dispatch.kernel import restored_connection
+from erlmcp.protocol import jsonrpc
+from erlmcp.protocol.jsonrpc import RequestId
+from erlmcp.sessions.asking import Asking
+from erlmcp.sessions.bus import SESSION_MESSAGE, Bus, BusEvent
+from erlmcp.sessions.sealed import SessionFacts
+from erlmcp.transports.streamable_http.call import Call, Resumption
+from erlmcp.transports.streamable_http.get_stream import GetStream
+from erlmcp.transports.streamable_http.service import Service
+
+MAX_LIVE: Final = 10_000
+"""Sessions kept ready by one worker; beyond it the one unused longest is rebuilt when it comes back."""
+_LOOK_AT: Final = 64
+
+
+class SessionOutbound:
+    """What the server sends in a session outside any request: to its GET stream, on whatever worker it is."""
+
+    def __init__(self, sid: str, bus: Bus, asking: Asking, timeout_s: float) -> None:
+        self._sid = sid
+        self._bus = bus
+        self._asking = asking
+        self._timeout_s = timeout_s
+
+    async def send_raw_request(
+        self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None
+    ) -> dict[str, Any]:
+        """Ask the client on its GET stream.
+
+        Raises:
+            MCPError: its error, or no answer in time, which is also what an absent GET stream looks like.
+        """
+        timeout_s = (opts or {}).get("timeout", self._timeout_s)
+        return await self._asking.ask(self._sid, method, params, timeout_s, self._send)
+
+    async def notify(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None,
+        opts: CallOptions | None = None,  # noqa: ARG002 - part of the SDK's protocol
+    ) -> None:
+        """Send a notification; lost when the client opens no GET stream for long."""
+        await self._send(jsonrpc.encode_notification(method, None if params is None else dict(params)))
+
+    async def _send(self, message: bytes) -> None:
+        self._bus.publish(BusEvent(SESSION_MESSAGE, self._sid, message))
+
+
+class LiveSession:
+    """One session on this worker."""
+
+    __slots__ = ("calls", "connection", "facts", "resumption", "streams")
+
+    def __init__(self, facts: SessionFacts, connection: Connection) -> None:
+        self.facts = facts
+        self.connection = connection
+        self.calls: dict[RequestId, Call] = {}
+        self.resumption: Resumption | None = None
+        """Made when its first call is served."""
+        self.streams: set[GetStream] = set()
+        """Open GETs."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether something of it lives here that cannot be rebuilt."""
+        return bool(self.calls or self.streams)
+
+
+class LiveSessions:
+    """The sessions of this worker, by their ``sid``."""
+
+    def __init__(self, service: Service, bus: Bus, asking: Asking) -> None:
+        self._service = service
+        self._bus = bus
+        self._asking = asking
+        self._sessions: OrderedDict[str, LiveSession] = OrderedDict()
+
+    def find(self, sid: str) -> LiveSession | None:
+        """The session, if this worker has it."""
+        return self._sessions.get(sid)
+
+    def ready(self, facts: SessionFacts, session_id: str) -> LiveSession:
+        """The session, rebuilt if this worker does not have it."""
+        session = self._sessions.get(facts.sid)
+        if session is None:
+            outbound = self.outbound(facts.sid)
+            session = LiveSession(
+                facts, restored_connection(outbound, session_id, facts.protocol_version, facts.client)
+            )
+            self._sessions[facts.sid] = session
+            self._make_room()
+        self._sessions.move_to_end(facts.sid)
+        return session
+
+    def outbound(self, sid: str) -> SessionOutbound:
+        """The way to the client of a session outside any request."""
+        return SessionOutbound(sid, self._bus, self._asking, self._service.settings.mcp.request_timeout_s)
+
+    def drop(self, sid: str) -> None:
+        """The session has ended: end its stream, cancel its calls, run what it left to be cleaned up."""
+        session = self._sessions.pop(sid, None)
+        if session is None:
+            return
+        for stream in list(session.streams):
+            stream.end()
+        for call in list(session.calls.values()):
+            call.cancel()
+        self._clean_up(session)
+
+    async def close(self) -> None:
+        """Run what the sessions left to be cleaned up."""
+        sessions = list(self._sessions.values())
+        self._sessions.clear()
+        for session in sessions:
+            await aclose_shielded(session.connection)
+
+    def _make_room(self) -> None:
+        """Let the session unused longest go; busy ones stay, so look at a few only."""
+        if len(self._sessions) <= MAX_LIVE:
+            return
+        for sid, session in islice(self._sessions.items(), _LOOK_AT):
+            if not session.busy:
+                del self._sessions[sid]
+                self._clean_up(session)
+                return
+
+    def _clean_up(self, session: LiveSession) -> None:
+        self._service.in_background(self._service.loop.create_task(aclose_shielded(session.connection)))

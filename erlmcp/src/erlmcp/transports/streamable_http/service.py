@@ -1,0 +1,180 @@
+"""What the calls of one worker share: the guest, the counters, and how many of them there are."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final, Protocol
+
+from erlmcp.config.schema import Settings
+from erlmcp.dispatch.guest import Guest
+from erlmcp.dispatch.kernel import Kernel
+from erlmcp.dispatch.tool_schemas import ToolSchemas
+from erlmcp.edge.rate_limit import RateLimit
+from erlmcp.protocol.faults import OVERLOADED, TOO_MANY_STREAMS, Fault
+from erlmcp.protocol.jsonrpc import Request
+from erlmcp.sessions.bus import Bus
+from erlmcp.telemetry.access import AccessLog
+from erlmcp.telemetry.meter import Meter
+from erlmcp.transports.http.exchange import Answering
+from erlmcp.transports.streamable_http.answers import refuse
+
+TRANSPORT: Final = "streamable-http"
+_TICK_SLACK_S: Final = 0.001
+
+
+class RunningCall(Protocol):
+    """What the service needs of a request that is being served, over whatever transport."""
+
+    @property
+    def is_listen(self) -> bool:
+        """Whether it is a listen stream, which stays open until somebody ends it."""
+
+    def end_listen(self) -> None:
+        """End a listen stream with the result it is owed."""
+
+    def abort(self) -> set[asyncio.Task[None]]:
+        """End it now; what is returned is still cleaning up."""
+
+
+class TimedCall(Protocol):
+    """A call that wants to know when it has run for some time."""
+
+    @property
+    def began(self) -> float:
+        """When it was started, in seconds of ``time.perf_counter``."""
+
+    def tick(self) -> None:
+        """It has."""
+
+
+class Service:
+    """The guest and everything that is running on it."""
+
+    def __init__(self, guest: Guest, settings: Settings, meter: Meter, bus: Bus) -> None:
+        self.guest = guest
+        self.kernel = Kernel(guest)
+        self.tool_schemas = ToolSchemas(guest, bus, time.monotonic)
+        self.settings = settings
+        self.meter = meter
+        self.loop = asyncio.get_running_loop()
+        self.draining = False
+        self.rate_limit = RateLimit(settings.limits, self.loop.time)
+        self._access = AccessLog(__name__, self.loop) if settings.log.access else None
+        self._max_in_flight = settings.limits.max_in_flight
+        self.standing_streams = 0
+        self._calls: set[RunningCall] = set()
+        self._listens: set[RunningCall] = set()
+        self._unticked: dict[TimedCall, None] = {}
+        self._first_tick_s = min(settings.mcp.ping_interval_s, settings.mcp.request_timeout_s)
+        self._ticker: asyncio.TimerHandle | None = None
+        self._background: set[asyncio.Task[None]] = set()
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that are owed an answer; listen streams are not among them."""
+        return len(self._calls)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether one more request cannot be taken."""
+        return len(self._calls) >= self._max_in_flight
+
+    @property
+    def streams(self) -> int:
+        """Streams that stay open until somebody ends them."""
+        return len(self._listens) + self.standing_streams
+
+    def refuse(self, exchange: Answering, request: Request, era: str, fault: Fault) -> None:
+        """Answer a request with a fault before any handler ran."""
+        self.refused(request, era, fault)
+        refuse(exchange, request.id, fault)
+
+    def refused(self, request: Request, era: str, fault: Fault, transport: str = TRANSPORT) -> None:
+        """Count a request that was answered with a fault before any handler ran."""
+        self.meter.refused(request.method, era, transport, fault.outcome)
+        self._log_access(request, era, fault.outcome, 0.0)
+
+    def finished(
+        self, request: Request, era: str, outcome: str, seconds: float, transport: str = TRANSPORT
+    ) -> None:
+        """Count a request that a handler served."""
+        self.meter.finished(request.method, era, transport, outcome, seconds)
+        self._log_access(request, era, outcome, seconds)
+
+    def _log_access(self, request: Request, era: str, outcome: str, seconds: float) -> None:
+        if self._access is not None:
+            self._access.note(request.method, era, outcome, seconds)
+
+    def capacity_fault(self, *, stream: bool) -> Fault | None:
+        """Why one more cannot be taken; None when it can."""
+        if stream:
+            if self.streams >= self.settings.mcp.max_streams:
+                self.meter.rejected("streams")
+                return Fault(TOO_MANY_STREAMS, "too many open streams")
+        elif self.is_full:
+            self.meter.rejected("in-flight")
+            return Fault(OVERLOADED, "too many requests are being handled")
+        return None
+
+    def call_began(self, call: RunningCall) -> None:
+        """Count a call."""
+        (self._listens if call.is_listen else self._calls).add(call)
+
+    def call_ended(self, call: RunningCall) -> None:
+        """Let a call go."""
+        (self._listens if call.is_listen else self._calls).discard(call)
+
+    def tick_later(self, call: TimedCall) -> None:
+        """Call its ``tick`` once when the first ping would be due, or its time is up, if it still runs then.
+
+        One timer for all calls goes off when the oldest may have become slow. Most end long before, and a
+        timer for each would cost them more than all that is counted here. Their order is that of age.
+        """
+        self._unticked[call] = None
+        if self._ticker is None:
+            self._ticker = self.loop.call_later(self._first_tick_s, self._tick)
+
+    def no_tick(self, call: TimedCall) -> None:
+        """The call is over."""
+        self._unticked.pop(call, None)
+
+    def _tick(self) -> None:
+        self._ticker = None
+        now = time.perf_counter()
+        while self._unticked:
+            call = next(iter(self._unticked))
+            left_s = call.began + self._first_tick_s - now
+            if left_s > _TICK_SLACK_S:
+                self._ticker = self.loop.call_later(left_s, self._tick)
+                return
+            del self._unticked[call]
+            call.tick()
+
+    def end_listeners(self) -> None:
+        """Let every listen stream end with its final result."""
+        if self.guest.ends_listeners:
+            self.guest.end_listeners()
+        else:
+            for call in list(self._listens):
+                call.end_listen()
+
+    def in_background(self, task: asyncio.Task[None]) -> None:
+        """Keep a task that nobody waits for from being collected."""
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def close(self, timeout_s: float) -> None:
+        """Cancel whatever still runs, and give it some time to clean up after itself."""
+        self.tool_schemas.close()
+        tasks = set(self._background)
+        for call in [*self._calls, *self._listens]:
+            tasks |= call.abort()
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=timeout_s)
+        if self._ticker is not None:
+            self._ticker.cancel()
+        if self._access is not None:
+            self._access.flush()

@@ -1,0 +1,149 @@
+"""A wire with one message in each text frame: what comes after the upgrade to WebSocket.
+
+The framing is the ``websockets`` package's, which does no I/O; this moves its bytes. No extensions are
+offered, so a small frame cannot become a large message. MCP itself says nothing of WebSocket: the rules are
+those of stdio, with pings, and with close codes (1001 drain, 1003 binary, 1007 no UTF-8, 1009 too large).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.protocol import OPEN
+from websockets.server import ServerProtocol
+
+from erlmcp.transports.duplex.channels import Channels
+from erlmcp.transports.duplex.peer import Peer
+from erlmcp.transports.duplex.stream_wire import StreamWire
+
+TRANSPORT: Final = "websocket"
+_MESSAGES: Final = frozenset({Opcode.TEXT, Opcode.CONT})
+
+
+class WebSocketWire(StreamWire):
+    """The server's end of one WebSocket connection."""
+
+    transport_name = TRANSPORT
+
+    def __init__(self, channels: Channels, wires: set[WebSocketWire]) -> None:
+        super().__init__(channels)
+        self._wires = wires
+        self._protocol = ServerProtocol(state=OPEN, max_size=self._limits.max_body_bytes)
+        self._pieces: list[bytes] = []
+        self._heard = False
+        self._ping_timer: asyncio.TimerHandle | None = None
+
+    def take_over(self, transport: asyncio.Transport, early: bytes, peer: Peer) -> None:
+        """Begin to serve a connection that has been upgraded; ``early`` came behind the request."""
+        self._wires.add(self)
+        transport.set_protocol(self)
+        self.open(transport, transport, peer)
+        self._ping_later()
+        transport.resume_reading()
+        if early:
+            self.data_received(early)
+
+    # -- framing --
+
+    def encode(self, message: bytes) -> bytes:
+        """One text frame."""
+        self._protocol.send_text(message)
+        return b"".join(self._protocol.data_to_send())
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the client; also while closing, to see that it closes too."""
+        self._heard = True
+        self.decode(data)
+
+    def decode(self, data: bytes) -> None:
+        """Take frames; whatever breaks the rules closes the connection with its code."""
+        self._protocol.receive_data(data)
+        for event in self._protocol.events_received():
+            if isinstance(event, Frame) and self._protocol.state is OPEN:
+                self._take(event)
+        self._flush()
+
+    def end(self, *, refused: bool) -> None:
+        """The closing handshake: going away, or the client broke a rule."""
+        if self._protocol.state is OPEN:
+            self._protocol.send_close(CloseCode.POLICY_VIOLATION if refused else CloseCode.GOING_AWAY)
+        self._flush()
+
+    def eof_received(self) -> bool:
+        """A client that is gone without a goodbye."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        self._wires.discard(self)
+        if self._ping_timer is not None:
+            self._ping_timer.cancel()
+        super().connection_lost(exc)
+
+    def _take(self, frame: Frame) -> None:
+        if frame.opcode is Opcode.BINARY:
+            self._protocol.fail(CloseCode.UNSUPPORTED_DATA, "messages are text")
+            return
+        if frame.opcode not in _MESSAGES:
+            return  # pings are answered by the protocol
+        if frame.data:
+            self._pieces.append(bytes(frame.data))
+        if not frame.fin:
+            return
+        message, self._pieces = b"".join(self._pieces), []
+        if _is_utf8(message):
+            self.deliver(message)
+        else:
+            self._protocol.fail(CloseCode.INVALID_DATA, "a text frame is UTF-8")
+
+    def _flush(self) -> None:
+        """Send what the protocol wants to send; an empty piece is its word for the end."""
+        if self._out is None or self._out.is_closing():
+            return
+        for piece in self._protocol.data_to_send():
+            if piece:
+                self._out.write(piece)
+            else:
+                self._finish()
+
+    def _finish(self) -> None:
+        """The protocol is over: no more of us, and the client may read to the end."""
+        if not self._leaving:
+            sent = self._protocol.close_sent
+            if self._protocol.close_rcvd is None and sent is not None:
+                self._service.meter.rejected(f"websocket-{int(sent.code)}")
+            self._leaving = True
+            self._linger()
+        self._half_close()
+
+    # -- keep-alive --
+
+    def _ping_later(self) -> None:
+        self._heard = False
+        interval_s = self._service.settings.mcp.ping_interval_s
+        self._ping_timer = self._loop.call_later(interval_s, self._ping, False)
+
+    def _ping(self, asked: bool) -> None:
+        """A client that has been silent is asked whether it lives, and cut when it does not say so."""
+        if self._leaving or self._protocol.state is not OPEN:
+            return
+        if self._heard or self._is_paused:
+            self._ping_later()
+        elif asked:
+            self.cut("ping-timeout", "a ping was not answered")
+        else:
+            self._protocol.send_ping(b"")
+            self._flush()
+            self._ping_timer = self._loop.call_later(
+                self._service.settings.mcp.ping_interval_s, self._ping, True
+            )
+
+
+def _is_utf8(message: bytes) -> bool:
+    try:
+        message.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

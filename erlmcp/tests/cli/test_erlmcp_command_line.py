@@ -1,0 +1,116 @@
+"""The command line: data on stdout, faults on stderr with an id and a hint, and the exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+import erlmcp
+
+
+def _run(*arguments, env=None, cwd=None):
+    return subprocess.run(
+        [sys.executable, "-m", "erlmcp.cli.main", *map(str, arguments)],
+        env={**os.environ, **(env or {})},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_version_is_data():
+    done = _run("version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{erlmcp.__version__}\n", "")
+
+
+def test_check_config_shows_every_value_with_its_source(tmp_path):
+    file = tmp_path / "erlmcp.toml"
+    file.write_text("[log]\nlevel = 'warning'\n")
+    done = _run("check-config", "--config", file, env={"ERLMCP_WORKERS": "3"})
+    assert done.returncode == 0
+    assert 'log.level = "warning"  # file' in done.stdout
+    assert "workers = 3  # env" in done.stdout
+    as_json = json.loads(_run("check-config", "--config", file, "--json").stdout)
+    assert as_json["values"]["log.level"] == {"value": "warning", "source": "file"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "error_id"),
+    [
+        (["check-config", "--config", "none.toml"], 2, "config.not-found"),
+        (["serve", "guest:server", "--config", "none.toml"], 2, "config.not-found"),
+        (["serve", "guest:server", "--http", "nonsense"], 2, "listen.bad-address"),
+        (["serve", "guest:server", "--http", "0.0.0.0:0"], 2, "listen.not-loopback"),
+        (["serve", "guest:server", "--admin", "0.0.0.0:0"], 2, "admin.not-loopback"),
+        (["serve", "guest:server", "--workers", "0"], 2, "config.bad-value"),
+        (["serve", "guest:"], 2, "generations.bad-spec"),
+        (["serve"], 2, "cli.usage"),
+        (["serve", "guest:server", "--prot", "1"], 2, "cli.usage"),
+        (["nonsense"], 2, "cli.usage"),
+        (["generations", "--control", "none.sock"], 1, "control.unreachable"),
+        (["stage", "g2", "guest:server", "--control", "none.sock", "--env", "x"], 2, "cli.usage"),
+    ],
+)
+def test_wrong_usage_is_told_with_an_id_and_help_and_no_traceback(tmp_path, arguments, status, error_id):
+    done = _run(*arguments, cwd=tmp_path)
+    assert done.returncode == status, done.stderr
+    assert done.stderr.startswith(f"error[{error_id}]: ")
+    assert "\nhelp: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_guest_that_does_not_start_ends_the_server_and_shows_the_end_of_its_log(serve):
+    server = serve(env={"GUEST_BROKEN": "db.example"})
+    assert server.wait(30) == 1
+    assert "  | looking for the database" in server.lines
+    assert any("no database at db.example" in line for line in server.lines if line.startswith("  | "))
+    assert any(line.startswith("error[generations.start-failed]: ") for line in server.lines)
+    assert server.lines[-1].startswith("help: ")
+    assert not server.control.exists()
+
+
+def test_generations_are_staged_switched_and_retired_by_hand(serve, until):
+    server = serve("--version-label", "1.0.0").started()
+    control = ("--control", server.control)
+    staged = _run(
+        "stage", "g2", "guest:server", *control, "--version-label", "2.0.0", "--env", "GUEST_VERSION=2"
+    )
+    assert (staged.returncode, staged.stdout.split()[:2]) == (0, ["g2", "staged"])
+    switched = _run("activate", "g2", *control)
+    assert (switched.returncode, switched.stdout.startswith("g1 → g2 in ")) == (0, True)
+    assert server.call("who").endswith(" 2")
+    listed = _run("generations", *control).stdout.splitlines()
+    assert [line.split()[0] for line in listed] == ["g1", "g2"]
+    refused = _run("retire", "g2", *control)
+    assert (refused.returncode, refused.stderr.split(":")[0]) == (1, "error[generations.active]")
+    assert _run("retire", "g1", *control).stdout == "g1 gone\n"
+    shown = json.loads(_run("generations", *control, "--json").stdout)
+    assert [each["state"] for each in shown] == ["gone", "active"]
+
+
+def test_the_log_goes_to_a_file_when_asked_and_what_the_guest_prints_is_in_it(serve, tmp_path):
+    file = tmp_path / "erlmcp.log"
+    server = serve(env={"ERLMCP_LOG__FILE": str(file)}).started()
+    forged = '{"event": "forged"}'
+    assert server.call("says", text=f"hello\n{forged}") == "said"
+    assert server.stop() == 0
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert {"generation.moved", "worker.ready", "master.stopped"} <= {line["event"] for line in lines}
+    assert "forged" not in [line["event"] for line in lines]
+    printed = [line["text"] for line in lines if line["event"] == "guest.output"]
+    assert printed == ["hello", forged]
+    assert [line for line in server.lines if not line.startswith("erlmcp ")] == []
+
+
+def test_the_help_of_the_program_names_every_command():
+    done = _run("--help")
+    assert done.returncode == 0
+    for name in ("serve", "check-config", "version", "generations", "stage", "activate", "retire"):
+        assert name in done.stdout

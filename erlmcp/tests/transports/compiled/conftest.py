@@ -1,0 +1,174 @@
+"""A runtime whose tools come and go, asked without sockets, once for each of the two ways.
+
+A request in chunks has no head that is ever known, and so always takes the kernel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp.server.mcpserver import MCPServer
+
+from erlmcp.config.schema import Settings
+from erlmcp.dispatch.compiled import CompiledTool
+from erlmcp.sessions.bus import LocalBus
+from erlmcp.sessions.sealed import KeyRing
+from erlmcp.telemetry.meter import Meter
+from erlmcp.transports.http.connection import HttpConnection
+from erlmcp.transports.runtime import GuestRuntime
+
+GUESTS = Path(__file__).parents[1] / "guests"
+MODERN = "2026-07-28"
+META = {
+    "io.modelcontextprotocol/protocolVersion": MODERN,
+    "io.modelcontextprotocol/clientCapabilities": {},
+    "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+}
+LIMIT_S = 20
+
+
+class Line(asyncio.Transport):
+    """The server's end of a connection whose other end is the test."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("127.0.0.1", 9), "sockname": ("127.0.0.1", 10)})
+        self.written = b""
+        self.answered = asyncio.Event()
+
+    def write(self, data: Any) -> None:
+        self.written += data
+        self.answered.set()
+
+    def is_closing(self) -> bool:
+        return False
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None: ...
+
+    def close(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+
+class Bench:
+    """One runtime whose tools come and go."""
+
+    def __init__(self, runtime: GuestRuntime, server: MCPServer[Any]) -> None:
+        self.runtime = runtime
+        self.server = server
+        self.compiled = 0
+        self._line = Line()
+        self._connection = HttpConnection(runtime._http)
+        self._connection.connection_made(self._line)
+        self.sessions: dict[str, str] = {}
+
+    async def send(
+        self, message: dict[str, Any], headers: dict[str, str], *, chunked: bool
+    ) -> tuple[Any, ...]:
+        body = json.dumps(message).encode()
+        fields = {"host": "127.0.0.1", "content-type": "application/json", **headers}
+        fields["accept"] = "application/json, text/event-stream"
+        if chunked:
+            fields["transfer-encoding"] = "chunked"
+            body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+        else:
+            fields["content-length"] = str(len(body))
+        head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        self._line.written = b""
+        self._line.answered.clear()
+        self._connection.data_received(f"POST /mcp HTTP/1.1\r\n{head}\r\n".encode() + body)
+        async with asyncio.timeout(LIMIT_S):
+            await self._line.answered.wait()
+        answer_head, _, answer = self._line.written.partition(b"\r\n\r\n")
+        lines = [
+            line for line in answer_head.split(b"\r\n") if not line.startswith((b"date", b"content-length"))
+        ]
+        try:
+            return lines, json.loads(answer)
+        except ValueError:
+            return lines, answer
+
+    async def call(self, request_id: Any, name: str, arguments: Any, version: str, *, chunked: bool) -> Any:
+        params = {"name": name, "arguments": arguments}
+        if version == MODERN:
+            params["_meta"] = META
+            headers = {"mcp-protocol-version": version, "mcp-method": "tools/call", "mcp-name": name}
+        else:
+            headers = {"mcp-protocol-version": version, "mcp-session-id": await self.session(version)}
+        message = {"jsonrpc": "2.0", "id": request_id, "method": "tools/call", "params": params}
+        return await self.send(message, headers, chunked=chunked)
+
+    async def session(self, version: str) -> str:
+        if version not in self.sessions:
+            params = {
+                "protocolVersion": version,
+                "capabilities": {},
+                "clientInfo": {"name": "t", "version": "1"},
+            }
+            message = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}
+            lines, _ = await self.send(message, {}, chunked=False)
+            found = next(line for line in lines if line.startswith(b"mcp-session-id: "))
+            self.sessions[version] = found.partition(b": ")[2].decode()
+        return self.sessions[version]
+
+    @asynccontextmanager
+    async def offered(self, tool: Any, name: str = "tool", **options: Any) -> Any:
+        """Offer a tool for a while."""
+        self.server.add_tool(tool, name=name, **options)
+        try:
+            yield
+        finally:
+            self.server.remove_tool(name)
+
+    async def both(self, request_id: Any, name: str, arguments: Any, version: str) -> tuple[Any, Any]:
+        """The compiled answer and the kernel's."""
+        return (
+            await self.call(request_id, name, arguments, version, chunked=False),
+            await self.call(request_id, name, arguments, version, chunked=True),
+        )
+
+
+@pytest.fixture(scope="session")
+def loop():
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+@pytest.fixture(autouse=True)
+def quiet(caplog):
+    """The SDK writes a traceback for each crash; only the test about the log wants them."""
+    caplog.set_level(logging.CRITICAL, logger="mcp")
+
+
+@pytest.fixture
+def bench(loop, monkeypatch):
+    found = loop.run(_start())
+    original = CompiledTool.call
+
+    def counted(*arguments: Any) -> Any:
+        found.compiled += 1
+        return original(*arguments)
+
+    monkeypatch.setattr(CompiledTool, "call", counted)
+    yield found
+    loop.run(found.runtime.close())
+
+
+async def _start() -> Bench:
+    runtime = await GuestRuntime.start(
+        f"{GUESTS}/growing.py:server",
+        settings=Settings(),
+        keys=KeyRing([KeyRing.generate()]),
+        bus=LocalBus(),
+        meter=Meter(),
+    )
+    return Bench(runtime, sys.modules["erlmcp_guest_growing"].server)

@@ -1,0 +1,192 @@
+"""How channels end in good order, and what they do to clients that ask for too much."""
+
+import asyncio
+import json
+
+import pytest
+
+pytestmark = pytest.mark.anyio
+
+LISTEN = "subscriptions/listen"
+
+
+def codes(messages):
+    return [each["error"]["code"] for each in messages if "error" in each]
+
+
+# -- drain --
+
+
+async def test_at_a_drain_subscriptions_end_with_their_result_and_the_channel_closes(
+    connect, raw, modern_transport
+):
+    client = await connect(modern_transport)
+    await client.send(raw.modern(LISTEN, 7, notifications={"toolsListChanged": True}))
+    await client.receive()
+    client.served.runtime.begin_drain()
+    cancelled, result = await client.rest()
+    assert (cancelled["method"], cancelled["params"]["requestId"]) == ("notifications/cancelled", 7)
+    assert result["id"] == 7
+    assert result["result"]["resultType"] == "complete"
+    assert result["result"]["_meta"]["io.modelcontextprotocol/subscriptionId"] == 7
+
+
+async def test_at_a_drain_a_running_call_is_answered_first(connect, raw, transport):
+    client = await connect(transport)
+    await client.initialize()
+    await client.send(raw.handshake("tools/call", 1, name="wait", arguments={}))
+    await asyncio.wait_for(client.served.workshop.started.wait(), 10)
+    client.served.runtime.begin_drain()
+    assert (await client.call(raw.handshake("ping", 2)))["result"] == {}, "while it waits it serves on"
+    client.served.workshop.release.set()
+    assert [each["id"] for each in await client.rest()] == [1]
+    await raw.until(lambda: len(client.served.runtime.channels) == 0)
+
+
+async def test_a_client_that_has_only_just_come_is_served_before_it_is_left(connect, raw, transport):
+    client = await connect(transport)
+    await raw.until(lambda: len(client.served.runtime.channels) == 1)
+    client.served.runtime.begin_drain()
+    assert (await client.call(raw.handshake("ping", 1)))["result"] == {}
+    assert await client.rest() == []
+
+
+async def test_an_idle_client_is_left_at_a_drain_and_after_resume_one_can_come_again(connect, raw, transport):
+    client = await connect(transport)
+    assert (await client.call(raw.handshake("ping", 1)))["result"] == {}
+    client.served.runtime.begin_drain()
+    assert await client.rest() == []
+    client.served.runtime.resume()
+    again = await connect(transport, client.served)
+    assert (await again.call(raw.handshake("ping", 1)))["result"] == {}
+    assert (await again.call(raw.handshake("ping", 2)))["result"] == {}
+
+
+async def test_the_end_of_the_worker_ends_channels_with_an_answer_to_what_still_ran(connect, raw, transport):
+    client = await connect(transport)
+    await client.initialize()
+    await client.send(raw.handshake("tools/call", 1, name="wait", arguments={}))
+    await asyncio.wait_for(client.served.workshop.started.wait(), 10)
+    closing = asyncio.create_task(client.served.runtime.close())
+    assert codes(await client.rest()) == [-32603]
+    await client.close()
+    await asyncio.wait_for(closing, 10)
+
+
+# -- limits --
+
+
+async def test_a_message_of_exactly_the_limit_is_read_and_one_byte_more_ends_the_channel(
+    connect, serve, raw, transport
+):
+    limit = 4096
+    client = await connect(transport, await serve(http={"max_body_bytes": limit}))
+    message = json.dumps(raw.handshake("ping", 1)).encode()
+    padded = message[:-1] + b" " * (limit - len(message)) + b"}"
+    assert (await client.call(padded))["result"] == {}
+    if transport == "sse":
+        assert await client.post_status(padded + b" ") == 413
+        return
+    await client.send(padded[:-1] + b" }")
+    answers = await client.rest()
+    assert codes(answers) == ([] if transport == "websocket" else [-32600])
+
+
+async def test_too_many_requests_in_flight_are_refused_and_the_channel_goes_on(
+    connect, serve, raw, transport
+):
+    client = await connect(transport, await serve(limits={"max_in_flight": 1}))
+    await client.initialize()
+    await client.send(raw.handshake("tools/call", 1, name="wait", arguments={}))
+    await asyncio.wait_for(client.served.workshop.started.wait(), 10)
+    assert codes([await client.call(raw.handshake("ping", 2))]) == [-31503]
+    client.served.workshop.release.set()
+    assert (await client.receive())["id"] == 1
+    assert (await client.call(raw.handshake("ping", 3)))["result"] == {}
+
+
+async def test_too_many_requests_in_a_second_are_refused(connect, serve, raw, transport):
+    client = await connect(transport, await serve(limits={"requests_per_s": 0.01, "burst": 2}))
+    assert (await client.call(raw.handshake("ping", 1)))["result"] == {}
+    assert (await client.call(raw.handshake("ping", 2)))["result"] == {}
+    refused = await client.call(raw.handshake("ping", 3))
+    assert refused["error"]["code"] == -31429
+    assert refused["error"]["data"]["retryAfterS"] >= 1
+
+
+async def test_a_request_that_takes_too_long_is_answered_with_the_reason(connect, serve, raw, transport):
+    client = await connect(transport, await serve(mcp={"request_timeout_s": 0.3}))
+    await client.initialize()
+    assert codes([await client.call(raw.handshake("tools/call", 1, name="wait", arguments={}))]) == [-31504]
+    await asyncio.wait_for(client.served.workshop.cancelled.wait(), 10)
+
+
+async def test_more_subscriptions_than_allowed_are_refused(connect, serve, raw, modern_transport):
+    client = await connect(modern_transport, await serve(mcp={"max_streams": 1}))
+    await client.send(raw.modern(LISTEN, 1, notifications={"toolsListChanged": True}))
+    await client.receive()
+    assert codes([await client.call(raw.modern(LISTEN, 2, notifications={}))]) == [-31430]
+
+
+async def test_more_connections_than_allowed_are_closed_at_once(connect, serve, raw):
+    served = await serve(http={"max_connections": 1})
+    first = await connect("tcp", served)
+    assert (await first.call(raw.handshake("ping", 1)))["result"] == {}
+    second = await connect("tcp", served)
+    assert await second.rest() == []
+    assert served.rejected("connections") == 1
+    assert (await first.call(raw.handshake("ping", 2)))["result"] == {}
+
+
+async def test_a_connection_that_asks_nothing_is_closed_and_one_that_asked_may_be_quiet(connect, serve, raw):
+    served = await serve(http={"keep_alive_timeout_s": 0.5})
+    quiet, silent = await connect("tcp", served), await connect("tcp", served)
+    assert (await quiet.call(raw.handshake("ping", 1)))["result"] == {}
+    assert await silent.rest() == []
+    assert served.rejected("silent") == 1
+    assert (await quiet.call(raw.handshake("ping", 2)))["result"] == {}
+
+
+async def test_a_line_that_trickles_in_is_given_up(connect, serve, raw):
+    client = await connect("tcp", await serve(http={"body_timeout_s": 0.3}))
+    assert (await client.call(raw.handshake("ping", 1)))["result"] == {}
+    client.writer.write(b'{"jsonrpc"')
+    answers = await client.rest()
+    assert codes(answers) == [-32600]
+
+
+async def test_a_client_that_reads_nothing_is_cut_with_its_cause_and_slows_nobody(connect, serve, raw):
+    served = await serve(http={"max_stream_buffer_bytes": 65536, "keep_alive_timeout_s": 1.0})
+    slow, quick = await connect("tcp", served), await connect("tcp", served)
+    slow.writer.transport.pause_reading()
+    big = raw.modern(
+        "tools/call", 1, name="steps", arguments={"count": 400, "size": 65000}, _meta={"progressToken": 1}
+    )
+    await slow.send(big)
+    await raw.until(lambda: served.runtime.counts().in_flight == 1)
+    for number in range(20):
+        assert "result" in await quick.call(raw.modern("tools/list", number))
+    await raw.until(lambda: served.rejected("slow-reader") == 1)
+    await raw.until(lambda: served.runtime.counts().in_flight == 0)
+    assert "result" in await quick.call(raw.modern("tools/list", 99))
+
+
+async def test_a_client_that_reads_late_gets_every_answer(connect, serve, raw):
+    served = await serve(http={"max_stream_buffer_bytes": 65536})
+    client = await connect("tcp", served)
+    client.writer.transport.set_write_buffer_limits(high=64 * 1024 * 1024)
+    client.reader._transport.pause_reading()
+    for number in range(200):
+        await client.send(raw.modern("no/such" + "x" * 60_000, number))
+    await raw.until(lambda: served.outcomes("other").get("client_error", 0) > 0)
+    client.reader._transport.resume_reading()
+    got = {(await client.receive())["id"] for _ in range(200)}
+    assert got == set(range(200))
+
+
+async def test_what_was_asked_before_the_client_closed_its_half_is_answered(connect, raw):
+    client = await connect("tcp")
+    await client.send(raw.modern("tools/call", 1, name="add", arguments={"a": 1, "b": 2}))
+    client.writer.write_eof()
+    (answer,) = await client.rest()
+    assert answer["result"]["structuredContent"] == {"result": 3}

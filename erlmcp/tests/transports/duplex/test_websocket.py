@@ -1,0 +1,169 @@
+"""What only WebSocket has: the upgrade, frames, close codes, pings."""
+
+import asyncio
+import json
+
+import pytest
+import websockets.asyncio.client as websockets
+from websockets.frames import Frame, Opcode
+
+pytestmark = pytest.mark.anyio
+
+UPGRADE = {
+    "Host": "127.0.0.1",
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Protocol": "mcp",
+}
+
+
+def upgrade_bytes(path="/ws", method="GET", **changes):
+    fields = {**UPGRADE, **{name.replace("_", "-"): value for name, value in changes.items()}}
+    lines = [f"{name}: {value}\r\n" for name, value in fields.items() if value is not None]
+    return f"{method} {path} HTTP/1.1\r\n{''.join(lines)}\r\n".encode("latin-1")
+
+
+async def close_code(client):
+    async with asyncio.timeout(20):
+        while await client.read():
+            pass
+    return client.connection.close_code
+
+
+async def test_the_upgrade_agrees_on_mcp_and_no_compression(serve):
+    served = await serve()
+    url = f"ws://127.0.0.1:{served.port}/ws"
+    async with websockets.connect(url, subprotocols=["other", "mcp"], proxy=None) as connection:
+        assert connection.subprotocol == "mcp"
+        assert connection.protocol.extensions == [], "deflate was offered"
+        assert served.runtime.counts().connections == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({"Sec_WebSocket_Protocol": None}, 400),
+        ({"Sec_WebSocket_Protocol": "other"}, 400),
+        ({"Sec_WebSocket_Key": "short"}, 400),
+        ({"Sec_WebSocket_Version": "8"}, 400),
+        ({"Connection": "keep-alive", "Upgrade": None}, 426),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Host": "evil.example"}, 403),
+    ],
+)
+async def test_what_must_not_be_upgraded_is_refused_before(serve, changes, status):
+    client = await (await serve()).connect()
+    await client.send(upgrade_bytes(**changes))
+    assert (await client.reply()).status == status
+
+
+async def test_an_upgrade_of_any_other_path_or_method_is_not_one(serve):
+    served = await serve()
+    for request, status in ((upgrade_bytes("/other"), 404), (upgrade_bytes(method="POST"), 405)):
+        client = await served.connect()
+        await client.send(request)
+        assert (await client.reply()).status == status
+
+
+async def test_an_allowed_origin_is_upgraded_and_the_path_can_be_switched_off(serve):
+    served = await serve(mcp={"allowed_origins": ["https://app.example"]})
+    client = await served.connect()
+    await client.send(upgrade_bytes(Origin="https://app.example"))
+    assert (await client.head()).status == 101
+    client = await (await serve(mcp={"websocket_path": ""})).connect()
+    await client.send(upgrade_bytes())
+    assert (await client.reply()).status == 404
+
+
+async def test_frames_sent_together_with_the_upgrade_are_read(serve, raw):
+    served = await serve()
+    client = await served.connect()
+    text = json.dumps(raw.handshake("ping", 1)).encode()
+    frame = Frame(Opcode.TEXT, text).serialize(mask=True)
+    await client.send(upgrade_bytes() + frame)
+    assert (await client.head()).status == 101
+    client.writer.write(Frame(Opcode.CLOSE, b"\x03\xe8").serialize(mask=True))
+    assert b'"result":{}' in await client.rest()
+
+
+async def test_a_pipelined_request_before_the_upgrade_is_answered_first(serve, raw):
+    served = await serve()
+    client = await served.connect()
+    message = raw.modern("tools/list")
+    await client.send(raw.post_bytes(message, headers=raw.modern_headers(message)) + upgrade_bytes())
+    assert (await client.reply()).status == 200
+    assert (await client.head()).status == 101
+
+
+async def test_a_message_in_fragments_with_a_ping_between_is_one_message(connect, raw):
+    client = await connect("websocket")
+    text = json.dumps(raw.handshake("ping", 1))
+    await client.connection.send([text[:5], text[5:9], "", text[9:]])
+    assert (await client.receive())["result"] == {}
+    await asyncio.wait_for(await client.connection.ping(), 10)
+
+
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        (Frame(Opcode.BINARY, b"{}"), 1003),
+        (Frame(Opcode.TEXT, b'"\xff"'), 1007),
+        (Frame(Opcode.TEXT, b"x" * 5000), 1009),
+        (Frame(Opcode.CONT, b"x"), 1002),
+    ],
+)
+async def test_frames_that_break_the_rules_close_with_their_code(connect, serve, raw, frame, code):
+    client = await connect("websocket", await serve(http={"max_body_bytes": 4096}))
+    assert (await client.call(raw.handshake("ping", 1)))["result"] == {}
+    client.connection.transport.write(frame.serialize(mask=True))
+    assert await close_code(client) == code
+    assert client.served.rejected(f"websocket-{code}") == 1
+    await raw.until(lambda: client.served.runtime.counts().connections == 0)
+
+
+async def test_fragments_count_together_against_the_limit(connect, serve):
+    client = await connect("websocket", await serve(http={"max_body_bytes": 4096}))
+    for _ in range(5):
+        client.connection.transport.write(
+            Frame(Opcode.TEXT if not _ else Opcode.CONT, b"x" * 1000, fin=False).serialize(mask=True)
+        )
+    assert await close_code(client) == 1009
+
+
+async def test_at_a_drain_it_says_that_it_goes_away(connect, raw):
+    client = await connect("websocket")
+    assert (await client.call(raw.handshake("ping", 1)))["result"] == {}
+    client.served.runtime.begin_drain()
+    assert await close_code(client) == 1001
+    late = await client.served.connect()
+    await late.send(upgrade_bytes())
+    reply = await late.reply()
+    assert (reply.status, "retry-after" in reply.headers) == (503, True)
+
+
+async def test_a_client_that_says_goodbye_is_answered_in_kind(connect, raw):
+    client = await connect("websocket")
+    assert (await client.call(raw.handshake("ping", 1)))["result"] == {}
+    await client.connection.close(1000)
+    assert client.connection.close_code == 1000
+    await raw.until(lambda: client.served.runtime.counts().connections == 0)
+
+
+async def test_a_quiet_client_that_answers_pings_stays_and_one_that_does_not_is_cut(connect, serve, raw):
+    served = await serve(mcp={"ping_interval_s": 0.2})
+    alive, dead = await connect("websocket", served), await connect("websocket", served)
+    for client in (alive, dead):
+        assert (await client.call(raw.handshake("ping", 1)))["result"] == {}
+    dead.connection.transport.pause_reading()
+    await raw.until(lambda: served.rejected("ping-timeout") == 1)
+    assert (await alive.call(raw.handshake("ping", 2)))["result"] == {}
+
+
+async def test_a_handler_sees_the_upgrade_request(connect, raw):
+    client = await connect("websocket")
+    await client.initialize()
+    answer = await client.call(raw.handshake("tools/call", 1, name="header", arguments={"name": "upgrade"}))
+    assert answer["result"]["content"][0]["text"] == "websocket"

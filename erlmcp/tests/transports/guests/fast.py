@@ -1,0 +1,18 @@
+"""A FastMCP guest."""
+
+from fastmcp import Context, FastMCP
+
+server = FastMCP("fast", version="4.4")
+
+
+@server.tool
+async def greet(name: str) -> str:
+    """Greet."""
+    return f"hello {name}"
+
+
+@server.tool
+async def slow_steps(ctx: Context) -> str:
+    """Report progress."""
+    await ctx.report_progress(1, 2)
+    return "done"

@@ -1,0 +1,336 @@
+"""The handshake era over HTTP, byte by byte, on one worker and on two."""
+
+import asyncio
+
+import pytest
+
+from erlmcp.sessions.bus import LocalBus
+from erlmcp.sessions.sealed import KeyRing
+
+pytestmark = pytest.mark.anyio
+
+VERSIONS = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"]
+ADD = {"name": "add", "arguments": {"a": 2, "b": 3}}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_each_revision_gets_a_session_and_is_served_in_it(serve, raw, version):
+    served = await serve()
+    client = await served.connect()
+    params = {"protocolVersion": version, "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}
+    reply = await client.call(raw.handshake("initialize", **params))
+    assert reply.json["result"]["protocolVersion"] == version
+    assert reply.json["result"]["serverInfo"]["name"] == "workshop"
+    session = reply.headers["mcp-session-id"]
+    assert all(0x21 <= ord(letter) <= 0x7E for letter in session)
+    assert len(session) < 4096
+    reply = await served.session_call(session, raw.handshake("tools/call", **ADD), version)
+    assert reply.json["result"]["content"][0]["text"] == "5"
+    assert "resultType" not in reply.json["result"]
+
+
+async def test_a_client_of_the_future_is_offered_the_newest_handshake(serve, raw):
+    served = await serve()
+    params = {
+        "protocolVersion": "2099-01-01",
+        "capabilities": {},
+        "clientInfo": {"name": "c", "version": "1"},
+    }
+    reply = await (await served.connect()).call(raw.handshake("initialize", **params))
+    assert reply.json["result"]["protocolVersion"] == "2025-11-25"
+
+
+async def test_initialize_under_a_modern_header_contradicts_itself(serve, raw):
+    served = await serve()
+    reply = await (await served.connect()).call(
+        raw.handshake("initialize", 4), headers={"mcp-protocol-version": "2026-07-28"}
+    )
+    assert (reply.status, reply.json["error"]["code"], reply.json["id"]) == (400, -32020, 4)
+
+
+async def test_a_broken_initialize_begins_no_session(serve, raw):
+    served = await serve()
+    reply = await (await served.connect()).call(raw.handshake("initialize", protocolVersion="2025-11-25"))
+    assert reply.json["error"]["code"] == -32602
+    assert "mcp-session-id" not in reply.headers
+
+
+async def test_a_client_that_describes_itself_without_end_is_refused(serve, raw):
+    served = await serve()
+    params = {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {"experimental": {"x": {"y": "z" * 5000}}},
+        "clientInfo": {"name": "c", "version": "1"},
+    }
+    reply = await (await served.connect()).call(raw.handshake("initialize", **params))
+    assert (reply.json["error"]["code"], "mcp-session-id" in reply.headers) == (-31431, False)
+
+
+async def test_without_a_session_it_is_400_and_with_a_wrong_one_404(serve, raw):
+    served = await serve()
+    client = await served.connect()
+    reply = await client.call(raw.handshake("tools/list", 6), headers={"mcp-protocol-version": "2025-11-25"})
+    assert (reply.status, reply.json["id"]) == (400, 6)
+    session = await served.initialize()
+    middle = len(session) // 2
+    wrong = [
+        "invented",
+        session[:-1],
+        session + "A",
+        session + "=",
+        session[:middle] + ("A" if session[middle] != "A" else "B") + session[middle + 1 :],
+    ]
+    for bad in wrong:
+        reply = await served.session_call(bad, raw.handshake("tools/list"))
+        assert reply.status == 404, bad
+    assert (await served.session_call(session, raw.handshake("tools/list"))).status == 200
+    assert served.rejected("session") == len(wrong)
+
+
+async def test_a_session_of_another_key_is_unknown(serve, raw):
+    first = await serve()
+    second = await serve(ring=KeyRing([KeyRing.generate()]))
+    session = await first.initialize()
+    assert (await second.session_call(session, raw.handshake("tools/list"))).status == 404
+
+
+async def test_a_session_lives_on_at_another_worker_and_after_the_first_is_gone(serve, raw):
+    bus = LocalBus()
+    first, second = await serve(bus=bus), await serve(bus=bus)
+    session = await first.initialize("2025-06-18")
+    assert (await second.session_call(session, raw.handshake("tools/call", **ADD))).status == 200
+    await first.close()
+    reply = await second.session_call(session, raw.handshake("tools/call", **ADD))
+    assert reply.json["result"]["content"][0]["text"] == "5"
+
+
+async def test_delete_ends_the_session_at_every_worker_also_at_one_that_starts_later(serve, raw):
+    bus = LocalBus()
+    first, second = await serve(bus=bus), await serve(bus=bus)
+    session, other = await first.initialize(), await first.initialize()
+    assert (await second.session_call(session, raw.handshake("tools/list"))).status == 200
+    assert (await first.delete(session)).status == 200
+    third = await serve(bus=bus)
+    for served in (first, second, third):
+        assert (await served.session_call(session, raw.handshake("tools/list"))).status == 404
+        assert (await served.session_call(other, raw.handshake("tools/list"))).status == 200
+    assert (await first.delete(session)).status == 404
+
+
+async def test_a_session_that_is_not_used_ends(serve, raw):
+    served = await serve(mcp={"session_idle_s": 0.2})
+    session = await served.initialize()
+    await asyncio.sleep(0.3)  # the time itself is what is tested
+    assert (await served.session_call(session, raw.handshake("tools/list"))).status == 404
+
+
+async def test_errors_never_look_like_a_lost_session(serve, raw):
+    served = await serve()
+    session = await served.initialize()
+    for method in ("no/such", "server/discover", "subscriptions/listen"):
+        reply = await served.session_call(session, raw.handshake(method))
+        assert (reply.status, reply.json["error"]["code"]) == (200, -32601), method
+
+
+async def test_notifications_and_responses_are_taken_with_202(serve, raw):
+    served = await serve()
+    session = await served.initialize()
+    for message in (
+        {"jsonrpc": "2.0", "method": "notifications/initialized"},
+        {"jsonrpc": "2.0", "method": "notifications/roots/list_changed"},
+        {"jsonrpc": "2.0", "id": 12345, "result": {}},
+    ):
+        reply = await served.session_call(session, message)
+        assert (reply.status, reply.body) == (202, b"")
+
+
+async def test_a_disconnect_does_not_cancel_the_call(serve, raw):
+    served = await serve()
+    session = await served.initialize()
+    client = await served.connect()
+    await client.post(raw.handshake("tools/call", name="wait"), headers={"mcp-session-id": session})
+    await asyncio.wait_for(served.workshop.started.wait(), 5)
+    client.close()
+    await raw.until(lambda: served.runtime.counts().connections == 1)
+    assert served.runtime.counts().in_flight == 1
+    served.workshop.release.set()
+    await raw.until(lambda: served.runtime.counts().in_flight == 0)
+    assert "waited" in served.workshop.log
+    assert not served.workshop.cancelled.is_set()
+
+
+@pytest.mark.parametrize("worker", [0, 1])
+async def test_a_cancelled_call_ends_wherever_the_notification_arrives(serve, raw, worker):
+    bus = LocalBus()
+    workers = [await serve(bus=bus), await serve(bus=bus)]
+    session = await workers[0].initialize()
+    client = await workers[0].connect()
+    await client.post(raw.handshake("tools/call", "c1", name="wait"), headers={"mcp-session-id": session})
+    await asyncio.wait_for(workers[0].workshop.started.wait(), 5)
+    stranger = await workers[worker].initialize()
+    note = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": "c1"}}
+    await workers[worker].session_call(stranger, note)
+    assert workers[0].runtime.counts().in_flight == 1, "another session cannot cancel it"
+    await workers[worker].session_call(session, note)
+    await asyncio.wait_for(workers[0].workshop.cancelled.wait(), 5)
+    reply = await client.reply()
+    assert (reply.status, reply.json["error"]["code"]) == (200, -32800)
+    assert workers[0].outcomes("tools/call") == {"cancelled": 1}
+
+
+@pytest.mark.parametrize("worker", [0, 1])
+async def test_an_answer_to_the_server_may_reach_any_worker(serve, raw, worker):
+    bus = LocalBus()
+    workers = [await serve(bus=bus), await serve(bus=bus)]
+    session = await workers[0].initialize(capabilities={"elicitation": {}})
+    stranger = await workers[0].initialize(capabilities={"elicitation": {}})
+    client = await workers[0].connect()
+    await client.post(raw.handshake("tools/call", name="ask_name"), headers={"mcp-session-id": session})
+    assert (await client.head()).headers["content-type"] == "text/event-stream"
+    events = client.events()
+    question = await anext(events)
+    assert question["method"] == "elicitation/create"
+    forged = {
+        "jsonrpc": "2.0",
+        "id": question["id"],
+        "result": {"action": "accept", "content": {"name": "Eve"}},
+    }
+    assert (await workers[worker].session_call(stranger, forged)).status == 202
+    answer = {**forged, "result": {"action": "accept", "content": {"name": "Ada"}}}
+    assert (await workers[worker].session_call(session, answer)).status == 202
+    assert (await anext(events))["result"]["content"][0]["text"] == "Ada"
+
+
+async def test_an_error_of_the_client_reaches_the_handler_that_asked(serve, raw):
+    served = await serve()
+    session = await served.initialize(capabilities={"elicitation": {}})
+    client = await served.connect()
+    await client.post(raw.handshake("tools/call", name="ask_name"), headers={"mcp-session-id": session})
+    await client.head()
+    events = client.events()
+    question = await anext(events)
+    refusal = {"jsonrpc": "2.0", "id": question["id"], "error": {"code": -1, "message": "not now"}}
+    await served.session_call(session, refusal)
+    assert (await anext(events))["error"]["message"] == "not now"
+
+
+@pytest.mark.filterwarnings("ignore:The logging capability is deprecated")
+async def test_a_session_has_one_get_stream_and_it_carries_what_is_said_in_the_session(serve, raw):
+    bus = LocalBus()
+    first, second = await serve("talkative.py:server", bus=bus), await serve("talkative.py:server", bus=bus)
+    session, other = await first.initialize(), await first.initialize()
+    client, head = await first.get_stream(session)
+    other_client, _ = await first.get_stream(other)
+    assert (head.status, head.headers["content-type"]) == (200, "text/event-stream")
+    assert first.runtime.counts().streams == 2
+    _, refused = await first.get_stream(session)
+    assert refused.status == 409
+    await second.session_call(session, raw.handshake("tools/call", name="say", arguments={"text": "hello"}))
+    events = client.events()
+    said = await anext(events)
+    assert (said["method"], said["params"]["data"]) == ("notifications/message", "hello")
+    await second.session_call(other, raw.handshake("tools/call", name="say", arguments={"text": "other"}))
+    assert (await anext(other_client.events()))["params"]["data"] == "other"
+    client.close()
+    await raw.until(lambda: first.runtime.counts().streams == 1)
+    _, head = await first.get_stream(session)
+    assert head.status == 200
+
+
+@pytest.mark.filterwarnings("ignore:The roots capability is deprecated")
+async def test_a_question_outside_any_call_travels_on_the_get_stream(serve, raw):
+    bus = LocalBus()
+    first, second = await serve("talkative.py:server", bus=bus), await serve("talkative.py:server", bus=bus)
+    session = await first.initialize(capabilities={"roots": {}})
+    stream, _ = await second.get_stream(session)
+    caller = await first.connect()
+    await caller.post(raw.handshake("tools/call", name="count_roots"), headers={"mcp-session-id": session})
+    question = await anext(stream.events())
+    assert question["method"] == "roots/list"
+    roots = {"roots": [{"uri": "file:///a"}, {"uri": "file:///b"}]}
+    await second.session_call(session, {"jsonrpc": "2.0", "id": question["id"], "result": roots})
+    assert (await caller.reply()).json["result"]["content"][0]["text"] == "2"
+
+
+@pytest.mark.filterwarnings("ignore:The roots capability is deprecated")
+async def test_a_question_that_nobody_answers_ends_with_its_time(serve, raw):
+    served = await serve("talkative.py:server", mcp={"request_timeout_s": 0.2})
+    session = await served.initialize(capabilities={"roots": {}})
+    reply = await served.session_call(session, raw.handshake("tools/call", name="count_roots"))
+    assert (reply.status, reply.json["error"]["code"]) == (504, -31504)
+
+
+async def test_a_get_stream_that_moves_to_another_worker_ends_at_the_first(serve, raw):
+    bus = LocalBus()
+    first, second = await serve(bus=bus), await serve(bus=bus)
+    session = await first.initialize()
+    client, _ = await first.get_stream(session)
+    await second.get_stream(session)
+    assert [event async for event in client.events()] == []
+    assert (first.runtime.counts().streams, second.runtime.counts().streams) == (0, 1)
+
+
+async def test_a_change_is_heard_on_the_get_streams_of_every_worker(serve, raw):
+    bus = LocalBus()
+    first, second = await serve(bus=bus), await serve(bus=bus)
+    session = await first.initialize()
+    client, _ = await second.get_stream(session)
+    await first.session_call(
+        session, raw.handshake("tools/call", name="change", arguments={"uri": "note://one"})
+    )
+    assert (await anext(client.events()))["method"] == "notifications/tools/list_changed"
+
+
+@pytest.mark.filterwarnings("ignore:The logging capability is deprecated")
+async def test_a_get_stream_that_is_not_read_is_cut_and_the_others_hear_everything(serve, raw):
+    bus = LocalBus()
+    served = await serve("talkative.py:server", bus=bus, http={"max_stream_buffer_bytes": 65_536})
+    sessions = [await served.initialize(), await served.initialize()]
+    slow, _ = await served.get_stream(sessions[0])
+    reading, _ = await served.get_stream(sessions[1])
+    slow.writer.transport.pause_reading()
+    events, heard = reading.events(), 0
+    while served.rejected("slow-reader") == 0:
+        for session in sessions:
+            say = raw.handshake("tools/call", name="say", arguments={"text": "x" * 500_000})
+            await served.session_call(session, say)
+        await anext(events)
+        heard += 1
+        assert heard < 100, "the slow reader was never cut"
+    assert served.runtime.counts().streams == 1
+    await served.session_call(sessions[1], raw.handshake("tools/call", name="say", arguments={"text": "on"}))
+    assert (await anext(events))["params"]["data"] == "on"
+
+
+async def test_a_get_needs_a_session_and_an_accept_of_events(serve, raw):
+    served = await serve()
+    client = await served.connect()
+    await client.send(b"GET /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/html\r\n\r\n")
+    assert (await client.reply()).status == 406
+    await client.send(b"GET /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n\r\n")
+    assert (await client.reply()).status == 400
+    _, head = await served.get_stream("invented")
+    assert head.status == 404
+
+
+async def test_a_drain_ends_get_streams_and_sessions_go_on_elsewhere(serve, raw):
+    bus = LocalBus()
+    first, second = await serve(bus=bus), await serve(bus=bus)
+    session = await first.initialize()
+    client, _ = await first.get_stream(session)
+    running = await first.connect()
+    await running.post(raw.handshake("tools/call", name="wait"), headers={"mcp-session-id": session})
+    await asyncio.wait_for(first.workshop.started.wait(), 5)
+    first.runtime.begin_drain()
+    assert [event async for event in client.events()] == []
+    assert first.runtime.counts().streams == 0
+    assert (await second.session_call(session, raw.handshake("tools/list"))).status == 200
+    first.workshop.release.set()
+    reply = await running.reply()
+    assert (reply.status, reply.headers["connection"]) == (200, "close")
+
+
+async def test_a_response_of_a_modern_looking_client_without_session_is_no_handshake(serve, raw):
+    served = await serve()
+    reply = await (await served.connect()).call({"jsonrpc": "2.0", "id": 1, "result": {}})
+    assert reply.status == 400
