@@ -1,0 +1,1 @@
+"""Checks of who may speak to the service (section 1.3)."""

@@ -1,0 +1,1 @@
+"""Checks of the frozen baseline (section 3.2)."""

@@ -1,0 +1,1 @@
+"""Checks of the change log (sections 2.2 and 5.3)."""

@@ -1,0 +1,1 @@
+"""Checks of the configuration that runs (section 1.2)."""

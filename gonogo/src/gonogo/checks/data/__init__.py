@@ -1,0 +1,1 @@
+"""Checks of how data is protected (section 1.3)."""

@@ -1,0 +1,1 @@
+"""Checks of network exposure (section 1.3)."""

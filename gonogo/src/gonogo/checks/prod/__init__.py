@@ -1,0 +1,1 @@
+"""Checks of production just before the change (section 3.2)."""

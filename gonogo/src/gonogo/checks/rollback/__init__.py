@@ -1,0 +1,1 @@
+"""Checks that the way back works (section 3.2)."""

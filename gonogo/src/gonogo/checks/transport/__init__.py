@@ -1,0 +1,1 @@
+"""Checks of the transports (section 1.2)."""

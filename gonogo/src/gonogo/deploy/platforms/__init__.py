@@ -1,0 +1,1 @@
+"""The platforms there are, one file each."""
