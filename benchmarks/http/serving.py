@@ -1,0 +1,94 @@
+"""Starts a target pinned to a core, waits until it accepts, and stops it by its process id."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from benchmarks.http.messages import HOST
+from benchmarks.http.targets import Target
+
+SERVER_CORE: Final = 0
+ROOT: Final = Path(__file__).resolve().parents[2]
+CONFIG: Final = Path(__file__).with_name("erlmcp.toml")
+_START_TRIES: Final = 300
+_TRY_EVERY_S: Final = 0.1
+_STOP_TIMEOUT_S: Final = 15
+
+
+class StartError(Exception):
+    """A target does not accept connections; the sentence holds the end of its log."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A started target."""
+
+    port: int
+    pid: int
+
+
+@contextmanager
+def running(target: Target) -> Iterator[Running]:
+    """A target for as long as the block runs.
+
+    Raises:
+        StartError: it did not accept within 30 seconds.
+    """
+    port = _free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        words = {
+            "python": sys.executable,
+            "bin": str(Path(sys.executable).parent),
+            "port": port,
+            "port2": _free_port(),
+            "folder": folder,
+            "config": CONFIG,
+        }
+        command = ["taskset", "-c", str(SERVER_CORE), *(w.format(**words) for w in target.command.split())]
+        with log.open("wb") as out:
+            process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+        try:
+            _wait_until_it_accepts(process, port, target, log)
+            yield Running(port, process.pid)
+        finally:
+            _stop(process)
+
+
+def _wait_until_it_accepts(process: subprocess.Popen[bytes], port: int, target: Target, log: Path) -> None:
+    for _ in range(_START_TRIES):
+        try:
+            socket.create_connection((HOST, port), timeout=1).close()
+        except OSError:
+            try:
+                process.wait(_TRY_EVERY_S)
+            except subprocess.TimeoutExpired:
+                continue
+            break
+        else:
+            return
+    tail = log.read_bytes()[-1_500:].decode("utf-8", "replace")
+    raise StartError(f"{target.name} does not start; its log ends:\n{tail}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as bound:
+        bound.bind((HOST, 0))
+        return int(bound.getsockname()[1])

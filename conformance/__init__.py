@@ -1,0 +1,1 @@
+"""Runs the official MCP conformance suite against erlmcp, hosting servers written on public APIs only."""
