@@ -21,7 +21,7 @@ demo: $(STAMP) ## two releases for real: one goes well, one rolls itself back (u
 
 test: $(STAMP) ## every test
 	@sh scripts/system-parts.sh
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses auto
 
 lint: $(STAMP) ## style, size limits
 	@$(BIN)/ruff check .
