@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import Any, Final
 
 from mcp.server.lowlevel.server import Server
+from mcp.shared.exceptions import MCPError
 
 from erlmcp.protocol.tasks import EXTENSION, METHODS
+
+AS_TASK: Final[ContextVar[bool]] = ContextVar("erlmcp_as_task", default=False)
+"""Whether the handler runs in a call that may become a task."""
 
 
 def offer_tasks(server: Server[Any], found: Any) -> bool:
@@ -27,4 +33,16 @@ def offer_tasks(server: Server[Any], found: Any) -> bool:
         found.add_extension(kind())
     except ValueError:  # there is one already
         return False
+    found.add_middleware(_pass_protocol_errors)
     return True
+
+
+async def _pass_protocol_errors(context: Any, call_next: Callable[[Any], Awaitable[Any]]) -> Any:
+    """FastMCP makes results of protocol errors that a tool raises; of a task they are how it failed."""
+    try:
+        return await call_next(context)
+    except Exception as fault:
+        cause = fault.__cause__
+        if AS_TASK.get() and isinstance(cause, MCPError):
+            raise cause from None
+        raise

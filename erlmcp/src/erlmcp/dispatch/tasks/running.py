@@ -27,6 +27,7 @@ from pydantic import BaseModel, ValidationError
 
 from erlmcp.dispatch.context import CallContext
 from erlmcp.dispatch.kernel import Kernel, fault_of
+from erlmcp.dispatch.tasks.offering import AS_TASK
 from erlmcp.protocol.faults import INTERNAL, Fault, FaultError
 from erlmcp.protocol.modern import Envelope
 from erlmcp.protocol.tasks import (
@@ -169,6 +170,7 @@ class TaskRun:
     # -- running --
 
     async def _serve(self) -> dict[str, Any]:
+        AS_TASK.set(True)
         params = self._params
         try:
             for _ in range(MAX_ROUNDS):
