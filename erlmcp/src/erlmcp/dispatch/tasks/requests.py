@@ -22,6 +22,7 @@ from erlmcp.config.schema import TaskSettings
 from erlmcp.dispatch.context import CallContext
 from erlmcp.dispatch.guest import LISTEN, Guest
 from erlmcp.dispatch.kernel import Kernel
+from erlmcp.dispatch.listed_tools import ListedTools
 from erlmcp.dispatch.tasks.listening import MAX_TASKS, TaskListening
 from erlmcp.dispatch.tasks.modes import TaskModes
 from erlmcp.dispatch.tasks.running import TaskRun
@@ -58,17 +59,26 @@ class TaskRequests:
     Args:
         guest: whose tools run.
         kernel: runs them.
+        listed: which tools it has.
         keys: seal the ids.
         bus: reaches the other workers.
         settings: the limits.
     """
 
-    def __init__(self, guest: Guest, kernel: Kernel, keys: KeyRing, bus: Bus, settings: TaskSettings) -> None:
+    def __init__(
+        self,
+        guest: Guest,
+        kernel: Kernel,
+        listed: ListedTools,
+        keys: KeyRing,
+        bus: Bus,
+        settings: TaskSettings,
+    ) -> None:
         self._guest = guest
         self._kernel = kernel
         self._settings = settings
         self._ids = TaskIds(keys)
-        self._modes = TaskModes(guest, bus, time.monotonic)
+        self._modes = TaskModes(guest, listed, time.monotonic)
         self._table = TaskTable(bus, settings, time.time)
         self._asking = TaskAsking(bus, self._table.me, self._answer)
         self._runs: dict[str, TaskRun] = {}
@@ -109,7 +119,6 @@ class TaskRequests:
             run.fail("the server was stopped before the task had ended", "server-stopped")
         for expiry in self._expiries.values():
             expiry.cancel()
-        self._modes.close()
         self._asking.close()
         self._table.close()
 

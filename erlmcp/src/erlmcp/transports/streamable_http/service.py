@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from erlmcp.config.schema import Settings
 from erlmcp.dispatch.guest import Guest
 from erlmcp.dispatch.kernel import Kernel
+from erlmcp.dispatch.listed_tools import ListedTools
 from erlmcp.dispatch.tasks.requests import TaskRequests
 from erlmcp.dispatch.tool_schemas import ToolSchemas
 from erlmcp.edge.rate_limit import RateLimit
@@ -56,8 +57,9 @@ class Service:
     def __init__(self, guest: Guest, settings: Settings, keys: KeyRing, meter: Meter, bus: Bus) -> None:
         self.guest = guest
         self.kernel = Kernel(guest)
-        self.tasks = TaskRequests(guest, self.kernel, keys, bus, settings.tasks)
-        self.tool_schemas = ToolSchemas(guest, bus, time.monotonic)
+        self._listed_tools = ListedTools(bus, time.monotonic)
+        self.tool_schemas = ToolSchemas(guest, self._listed_tools)
+        self.tasks = TaskRequests(guest, self.kernel, self._listed_tools, keys, bus, settings.tasks)
         self.settings = settings
         self.meter = meter
         self.loop = asyncio.get_running_loop()
@@ -169,7 +171,7 @@ class Service:
 
     async def close(self, timeout_s: float) -> None:
         """Cancel whatever still runs, and give it some time to clean up after itself."""
-        self.tool_schemas.close()
+        self._listed_tools.close()
         self.tasks.close()
         tasks = set(self._background)
         for call in [*self._calls, *self._listens]:
