@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import http.client
 import json
@@ -453,3 +454,15 @@ def served_pair():
             return served
 
         yield start
+
+
+@pytest.fixture
+def until():
+    """Wait in the loop for a condition, within a bound."""
+
+    async def run(condition: Any) -> None:
+        async with asyncio.timeout(LIMIT_S):
+            while not condition():  # noqa: ASYNC110 - the condition is anything a test can look at
+                await asyncio.sleep(0.005)
+
+    return run
