@@ -61,6 +61,24 @@ def _handshake(served, tool):
     return answer
 
 
+def test_a_tool_that_cancels_itself_is_an_error_and_a_cancelled_task(served_of, refused):
+    client = served_of("on_sdk").client()
+    assert refused(client.call, "gives_up", seconds=0).code == -32603
+    assert client.ended(client.start("gives_up", seconds=0.3))["status"] == "cancelled"
+
+
+def test_progress_goes_out_while_the_call_is_unanswered_and_not_after(served_of):
+    client = served_of("on_sdk").client()
+    message = client.message("tools/call", {"name": "reports", "arguments": {}})
+    message["params"]["_meta"]["progressToken"] = "mine"
+    created = client.exchange(message)["result"]
+    assert created["resultType"] == "task"
+    assert [each["params"]["progress"] for each in client.heard] == [1]
+    stream = client.listen(taskIds=[created["taskId"]])
+    methods = [next(stream)["method"] for _ in range(3)]
+    assert set(methods[1:]) == {"notifications/tasks"}
+
+
 @pytest.mark.parametrize("kind", ["on_sdk", "on_fastmcp"])
 def test_a_client_of_the_handshake_era_gets_plain_results_or_is_told_why_not(served_of, kind):
     assert "content" in _handshake(served_of(kind), "slow")["result"]

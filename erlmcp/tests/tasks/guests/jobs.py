@@ -52,6 +52,12 @@ async def broken() -> str:
     raise MCPError(-32055, "broken on purpose", {"why": "test"})
 
 
+async def gives_up(seconds: float) -> str:
+    """Cancels itself."""
+    await asyncio.sleep(seconds)
+    raise asyncio.CancelledError
+
+
 async def failing() -> str:
     """Ends in an error of the tool."""
     raise ToolError("failed on purpose")
@@ -70,6 +76,14 @@ async def cancellable(path: str) -> str:
 async def _ask(ctx, message: str) -> str:
     answer = await ctx.session.elicit_form(message, FORM, related_request_id=ctx.request_id)
     return answer.content["name"] if answer.action == "accept" else answer.action
+
+
+async def reports(ctx) -> str:
+    """Reports progress before it is a task and after."""
+    await ctx.report_progress(1, 2)
+    await asyncio.sleep(0.3)
+    await ctx.report_progress(2, 2)
+    return "reported"
 
 
 async def ask_one(ctx) -> str:
@@ -116,7 +130,9 @@ MARKED = {
     big: REQUIRED,
     broken: REQUIRED,
     failing: REQUIRED,
+    gives_up: OPTIONAL,
     cancellable: OPTIONAL,
+    reports: OPTIONAL,
     ask_one: REQUIRED,
     ask_many: REQUIRED,
     first_ask: REQUIRED,

@@ -8,6 +8,7 @@ workers' tasks ``erlmcp.sessions.tasks``.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -26,7 +27,7 @@ from erlmcp.dispatch.listed_tools import ListedTools
 from erlmcp.dispatch.tasks.listening import MAX_TASKS, TaskListening
 from erlmcp.dispatch.tasks.modes import TaskModes
 from erlmcp.dispatch.tasks.running import TaskRun
-from erlmcp.protocol.faults import TOO_MANY_TASKS, Fault, FaultError
+from erlmcp.protocol.faults import INTERNAL, TOO_MANY_TASKS, Fault, FaultError
 from erlmcp.protocol.modern import Envelope
 from erlmcp.protocol.principal import principal_of
 from erlmcp.protocol.tasks import (
@@ -47,6 +48,8 @@ from erlmcp.sessions.tasks.asking import Question, TaskAsking
 from erlmcp.sessions.tasks.ids import TaskFacts, TaskIds, UnknownTaskError, new_name
 from erlmcp.sessions.tasks.owners import has_died
 from erlmcp.sessions.tasks.table import SETTLE_S, TaskTable
+
+logger = logging.getLogger(__name__)
 
 CALL: Final = "tools/call"
 Params = dict[str, Any]
@@ -115,6 +118,8 @@ class TaskRequests:
 
     def close(self) -> None:
         """The worker ends: so do its tasks, and everybody is told."""
+        if self._runs:
+            logger.warning("tasks.cut: %d tasks had not ended when the server stopped", len(self._runs))
         for run in list(self._runs.values()):
             run.fail("the server was stopped before the task had ended", "server-stopped")
         for expiry in self._expiries.values():
@@ -150,7 +155,7 @@ class TaskRequests:
             run.work.cancel()  # the client is gone before it was a task
             raise
         if run.work.done() and (mode == "optional" or _ends_a_round(run.work)):
-            return run.work.result()
+            return _outcome(run.work)
         return self._stamped(self._begin(run, principal).as_created())
 
     def _require_room(self, client: str) -> None:
@@ -187,11 +192,15 @@ class TaskRequests:
         self._runs[facts.name] = run
         loop = asyncio.get_running_loop()
         self._expiries[facts.name] = loop.call_later(settings.ttl_s, self._expire, facts.name)
-        return run.become(task, self._table)
+        created = run.become(task, self._table)
+        run.work.add_done_callback(lambda _: self._runs.pop(facts.name, None))
+        return created
 
     def _expire(self, name: str) -> None:
         del self._expiries[name]
-        self._runs.pop(name).fail(f"the task took longer than {self._settings.ttl_s:g} s", "time-is-up")
+        run = self._runs.get(name)
+        if run is not None:
+            run.fail(f"the task took longer than {self._settings.ttl_s:g} s", "time-is-up")
         self._table.drop(name)
 
     # -- what clients ask about tasks --
@@ -240,11 +249,13 @@ class TaskRequests:
     def _answer(self, question: Question) -> Task:
         """Do what this worker is asked about a task of its own."""
         task, run = self._table.owned(question.name), self._runs.get(question.name)
-        if task is None or run is None:
+        if task is None:
             raise FaultError(UNKNOWN_TASK)
-        if question.act == CANCEL and not task.is_terminal:
+        if run is None or task.is_terminal or question.act == GET:
+            return task
+        if question.act == CANCEL:
             run.cancel()
-        elif question.act == UPDATE and not task.is_terminal:
+        else:
             run.answer(_json.decode(question.payload))
         return self._table.owned(question.name) or task
 
@@ -291,6 +302,12 @@ def _cursor(cursor: str | None) -> Params:
 
 def _new_task(facts: TaskFacts, task_id: str) -> Task:
     return Task(facts.name, task_id, WORKING, facts.created_ms, facts.created_ms, facts.ttl_ms, facts.poll_ms)
+
+
+def _outcome(work: asyncio.Task[Params]) -> Params:
+    if work.cancelled():  # by the guest itself: nobody else has
+        raise FaultError(INTERNAL)
+    return work.result()
 
 
 def _ends_a_round(work: asyncio.Task[Params]) -> bool:

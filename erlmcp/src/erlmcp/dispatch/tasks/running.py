@@ -86,7 +86,7 @@ class TaskRun:
         self, kernel: Kernel, outer: CallContext, envelope: Envelope, params: dict[str, Any]
     ) -> None:
         self._kernel = kernel
-        self._outer = outer
+        self._outer: CallContext | None = outer
         self._context = outer.through(self)
         self._envelope = envelope
         self._params = params
@@ -101,6 +101,7 @@ class TaskRun:
     def become(self, task: Task, keeper: Keeper) -> Task:
         """From now on it is a task; the state in which the client is told of it."""
         self._keeper = keeper
+        self._outer = None
         created = self._task = keeper.put(task)
         if self._questions:
             self._show_questions()
@@ -113,7 +114,7 @@ class TaskRun:
 
     async def emit(self, message: bytes) -> None:
         """Send a message about the call while it is unanswered; a task has none."""
-        if self._task is None:
+        if self._outer is not None:
             await self._outer.pass_on(message)
 
     async def ask(
