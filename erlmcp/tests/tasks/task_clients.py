@@ -128,6 +128,15 @@ class HttpClient(Client):
         self._streams: list[http.client.HTTPConnection] = []
 
     def post(self, connection: http.client.HTTPConnection, message: dict[str, Any]) -> Any:
+        self._send(connection, message)
+        return connection.getresponse()
+
+    def post_only(self, message: dict[str, Any]) -> Any:
+        """Send a request; the result waits for its response."""
+        self._send(self.connection, message)
+        return self.connection.getresponse
+
+    def _send(self, connection: http.client.HTTPConnection, message: dict[str, Any]) -> None:
         params = message["params"]
         headers = {
             "Content-Type": "application/json",
@@ -139,7 +148,6 @@ class HttpClient(Client):
         }
         given = {name: value for name, value in headers.items() if isinstance(value, str)}
         connection.request("POST", "/mcp", json.dumps(message), given)
-        return connection.getresponse()
 
     def exchange(self, message: dict[str, Any]) -> dict[str, Any]:
         response = self.post(self.connection, message)

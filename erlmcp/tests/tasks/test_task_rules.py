@@ -126,6 +126,15 @@ def test_tasks_that_are_kept_are_bounded(serve_jobs, refused):
     assert client.call("plain")["resultType"] == "complete"
 
 
+def test_calls_that_are_not_decided_yet_count_as_kept(serve_jobs):
+    served = serve_jobs(tasks={"max_kept": 2, "begin_after_s": 1.0})
+    clients = [served.client() for _ in range(3)]
+    messages = [each.message("tools/call", {"name": "slow", "arguments": {"seconds": 3}}) for each in clients]
+    responses = [each.post_only(message) for each, message in zip(clients, messages, strict=True)]
+    answers = [json.loads(response().read()) for response in responses]
+    assert sorted("error" in answer for answer in answers) == [False, False, True]
+
+
 def _result_bytes(client, size):
     task = client.ended(client.start("big", size=size))
     return len(json.dumps(task["result"], separators=(",", ":")))
@@ -181,18 +190,11 @@ def test_a_client_that_goes_before_there_is_a_task_cancels_the_call(serve_jobs, 
     served = serve_jobs(tasks={"begin_after_s": 5.0})
     client, mark = served.client(), tmp_path / "mark"
     message = client.message("tools/call", {"name": "cancellable", "arguments": {"path": str(mark)}})
-    connection = http.client.HTTPConnection(*client.address, timeout=20)
-    connection.request("POST", "/mcp", json.dumps(message), {
-        "Content-Type": "application/json",
-        "Accept": "application/json, text/event-stream",
-        "MCP-Protocol-Version": "2026-07-28",
-        "Mcp-Method": "tools/call",
-        "Mcp-Name": "cancellable",
-    })  # fmt: skip
+    client.post_only(message)
     watcher = served.client()
     while not served.generation("g1")["in_flight"]:
         watcher.call("who")
-    connection.close()
+    client.close()
     deadline = time.monotonic() + 4
     while not mark.exists():
         assert time.monotonic() < deadline

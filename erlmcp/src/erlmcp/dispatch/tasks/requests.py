@@ -48,6 +48,7 @@ from erlmcp.sessions.tasks.asking import Question, TaskAsking
 from erlmcp.sessions.tasks.ids import TaskFacts, TaskIds, UnknownTaskError, new_name
 from erlmcp.sessions.tasks.owners import has_died
 from erlmcp.sessions.tasks.table import SETTLE_S, TaskTable
+from erlmcp.telemetry.meter import Meter
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ class TaskRequests:
         keys: seal the ids.
         bus: reaches the other workers.
         settings: the limits.
+        meter: counts the calls that found no room.
     """
 
     def __init__(
@@ -76,10 +78,12 @@ class TaskRequests:
         keys: KeyRing,
         bus: Bus,
         settings: TaskSettings,
+        meter: Meter,
     ) -> None:
         self._guest = guest
         self._kernel = kernel
         self._settings = settings
+        self._meter = meter
         self._ids = TaskIds(keys)
         self._modes = TaskModes(guest, listed, time.monotonic)
         self._table = TaskTable(bus, settings, time.time)
@@ -91,7 +95,7 @@ class TaskRequests:
     @property
     def running(self) -> int:
         """Tasks whose handlers still run."""
-        return self._running.total()
+        return len(self._runs)
 
     async def modern(
         self, context: CallContext, envelope: Envelope, method: str, params: Params | None
@@ -159,7 +163,10 @@ class TaskRequests:
         return self._stamped(self._begin(run, principal).as_created())
 
     def _require_room(self, client: str) -> None:
-        if self._table.is_full or self._running[client] >= self._settings.max_running_per_client:
+        undecided = self._running.total() - len(self._runs)
+        is_full = self._table.kept + undecided >= self._settings.max_kept
+        if is_full or self._running[client] >= self._settings.max_running_per_client:
+            self._meter.rejected("tasks")
             raise FaultError(Fault(TOO_MANY_TASKS, "too many tasks; wait until some have ended"))
 
     def _count(self, run: TaskRun, client: str) -> None:

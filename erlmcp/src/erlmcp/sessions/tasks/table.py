@@ -73,9 +73,9 @@ class TaskTable:
         return int(self._clock() * 1000)
 
     @property
-    def is_full(self) -> bool:
-        """Whether one more task of our own cannot be kept."""
-        return len(self._own) >= self._settings.max_kept
+    def kept(self) -> int:
+        """How many tasks of our own there are, running and ended."""
+        return len(self._own)
 
     def owned(self, name: str) -> Task | None:
         """A task of this worker."""

@@ -59,7 +59,7 @@ class Service:
         self.kernel = Kernel(guest)
         self._listed_tools = ListedTools(bus, time.monotonic)
         self.tool_schemas = ToolSchemas(guest, self._listed_tools)
-        self.tasks = TaskRequests(guest, self.kernel, self._listed_tools, keys, bus, settings.tasks)
+        self.tasks = TaskRequests(guest, self.kernel, self._listed_tools, keys, bus, settings.tasks, meter)
         self.settings = settings
         self.meter = meter
         self.loop = asyncio.get_running_loop()
