@@ -122,10 +122,10 @@ def test_a_file_that_is_missing_or_no_toml_is_refused(tmp_path):
 def test_every_key_of_the_schema_has_a_description():
     for section in (
         Settings,
-        *(type(getattr(Settings(), name)) for name in ("http", "mcp", "limits", "log")),
+        *(type(getattr(Settings(), name)) for name in ("http", "mcp", "limits", "tasks", "log")),
     ):
         for name, info in section.model_fields.items():
-            assert info.description or name in {"http", "mcp", "limits", "log"}, name
+            assert info.description or name in {"http", "mcp", "limits", "tasks", "log"}, name
 
 
 @given(st.dictionaries(st.text(max_size=12), st.integers() | st.text(max_size=5), max_size=3))

@@ -105,6 +105,42 @@ class LimitSettings(_Section):
     max_in_flight: int = Field(1_000, ge=1, description="Requests being handled by one worker; more is 503.")
 
 
+class TaskSettings(_Section):
+    """Tool calls that become tasks (the tasks extension). The limits are those of one worker."""
+
+    enabled: bool = Field(True, description="Whether the extension is offered.")
+    begin_after_s: float = Field(
+        0.1, gt=0, description="How long a call may take before it is answered with a task, seconds."
+    )
+    ttl_s: float = Field(
+        3_600.0,
+        gt=0,
+        le=7 * 86_400.0,
+        description="How long a task is kept from its creation, seconds; one that still runs then fails.",
+    )
+    poll_interval_s: float = Field(
+        1.0, gt=0, description="How often clients are told to ask for a task, seconds."
+    )
+    max_kept: int = Field(10_000, ge=1, description="Tasks kept, running and ended; more are refused.")
+    max_running_per_client: int = Field(
+        100,
+        ge=1,
+        description="Running tasks of one client (its credential, else its address); more are refused.",
+    )
+    max_result_bytes: int = Field(
+        1024 * 1024,
+        ge=1024,
+        le=8 * 1024 * 1024,
+        description="Result of one task, bytes of JSON; a longer one fails the task.",
+    )
+    max_total_bytes: int = Field(
+        64 * 1024 * 1024,
+        ge=1024,
+        description="Results kept, bytes; a result beyond it fails its task. Copies of the results of other"
+        " workers are kept within as much again.",
+    )
+
+
 class LogSettings(_Section):
     """What is written about the running service: JSON lines on standard error, or to a file."""
 
@@ -129,4 +165,5 @@ class Settings(_Section):
     http: HttpSettings = Field(default_factory=HttpSettings)
     mcp: McpSettings = Field(default_factory=McpSettings)
     limits: LimitSettings = Field(default_factory=LimitSettings)
+    tasks: TaskSettings = Field(default_factory=TaskSettings)
     log: LogSettings = Field(default_factory=LogSettings)

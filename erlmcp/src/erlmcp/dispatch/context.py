@@ -7,6 +7,7 @@ its client anything, so the channel of such a request has ``can_ask`` false.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -21,6 +22,7 @@ from erlmcp.protocol import jsonrpc
 from erlmcp.protocol.jsonrpc import RequestId
 
 CloseStream = Callable[[], Awaitable[None]]
+Amend = Callable[[str, dict[str, Any]], dict[str, Any]]
 
 
 class Channel(Protocol):
@@ -54,6 +56,10 @@ class CallContext:
         close_stream: closes the connection of this request; its client comes back for the rest. None where
             clients do not know how.
         close_standing_stream: the same for the stream of the session.
+        address: where the client is, for limits; empty where there is no telling.
+
+    Attributes:
+        amend: changes the parameters of notifications before they are sent; None for nearly all requests.
     """
 
     def __init__(
@@ -66,9 +72,12 @@ class CallContext:
         *,
         close_stream: CloseStream | None = None,
         close_standing_stream: CloseStream | None = None,
+        address: str = "",
     ) -> None:
         self.transport = transport
         self.request_id = request_id
+        self.address = address
+        self.amend: Amend | None = None
         self._channel = channel
         self._params = params
         self._make_request = make_request
@@ -103,10 +112,12 @@ class CallContext:
         opts: CallOptions | None = None,  # noqa: ARG002 - part of the SDK's protocol
     ) -> None:
         """Send a notification about this request; after the answer there is nothing to send it on."""
-        if not self._closed:
-            await self._channel.emit(
-                jsonrpc.encode_notification(method, None if params is None else dict(params))
-            )
+        if self._closed:
+            return
+        told = None if params is None else dict(params)
+        if self.amend is not None:
+            told = self.amend(method, told or {})
+        await self._channel.emit(jsonrpc.encode_notification(method, told))
 
     async def send_raw_request(
         self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None
@@ -132,6 +143,18 @@ class CallContext:
         if message is not None:
             params["message"] = message
         await self.notify("notifications/progress", params)
+
+    async def pass_on(self, message: bytes) -> None:
+        """Send an encoded message about this request; after the answer there is nothing to send it on."""
+        if not self._closed:
+            await self._channel.emit(message)
+
+    def through(self, channel: Channel) -> CallContext:
+        """The same request for a handler that goes on after the answer, and talks through another channel."""
+        transport = replace(self.transport, can_send_request=True)
+        return CallContext(
+            channel, self.request_id, self._params, transport, self._make_request, address=self.address
+        )
 
     def close(self) -> None:
         """The request is answered: nothing more may be sent about it."""

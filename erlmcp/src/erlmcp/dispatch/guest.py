@@ -26,6 +26,7 @@ from erlmcp.dispatch.mains import RunningMain
 from erlmcp.dispatch.notices import give_notice
 from erlmcp.dispatch.prompt_faults import tell_prompt_faults
 from erlmcp.dispatch.subscribing import offer_subscriptions
+from erlmcp.dispatch.tasks.offering import offer_tasks
 from erlmcp.sessions.bus import Bus
 from erlmcp.sessions.sealed import KeyRing
 
@@ -48,6 +49,8 @@ class Guest:
         self.info = GuestInfo(server.name, server.version or "", kind)
         self.delivers_changes = delivers_changes
         self.found = server if found is None else found
+        self.offers_tasks = False
+        """Whether we serve the tasks extension for it."""
         self.main: RunningMain | None = None
         self.lifespan_state: Any = None
         self._listen: ListenHandler | None = None
@@ -65,12 +68,14 @@ class Guest:
         max_streams: int,
         arguments: Sequence[str] = (),
         factory: bool = False,
+        tasks: bool = False,
     ) -> Guest:
         """Load, recognise and connect a guest. Workers with the same keys take each other's rounds.
 
         Args:
             arguments: what the guest finds in ``sys.argv`` after its own name.
             factory: what the target names is to be called and returns the server.
+            tasks: declare the tasks extension for it, unless it serves that itself.
 
         Raises:
             GuestError: it cannot be found, or is not a server that is known.
@@ -87,6 +92,7 @@ class Guest:
             guest.connect_listeners(handler, source, bus, max_streams)
         if guest.delivers_changes:
             offer_subscriptions(guest.server)
+        guest.offers_tasks = tasks and offer_tasks(guest.server, guest.found)
         return guest
 
     def connect_listeners(self, handler: ListenHandler, source: Any, bus: Bus, max_streams: int) -> None:

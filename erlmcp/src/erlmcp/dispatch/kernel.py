@@ -38,12 +38,24 @@ class Kernel:
         self._init_options = guest.initialization_options()
 
     async def modern(
-        self, context: CallContext, envelope: Envelope, method: str, params: dict[str, Any] | None
+        self,
+        context: CallContext,
+        envelope: Envelope,
+        method: str,
+        params: dict[str, Any] | None,
+        *,
+        outbound: Outbound | None = None,
     ) -> dict[str, Any]:
-        """Serve a self-describing request. Raises whatever the handler raises."""
+        """Serve a self-describing request. Raises whatever the handler raises.
+
+        Args:
+            outbound: the way to the client outside the request; in this era only a task has one.
+        """
         connection = Connection.from_envelope(
             envelope.protocol_version, envelope.client_info, envelope.client_capabilities
         )
+        if outbound is not None:
+            connection.outbound = outbound
         try:
             return await self._runner(connection).on_request(context, method, params)
         finally:

@@ -56,6 +56,12 @@ def change_source_of_listen(handler: ListenHandler) -> InMemorySubscriptionBus |
     return _in_process(getattr(handler, "_bus", None))
 
 
+def tools_of_mcpserver(server: Any) -> dict[str, Tool] | None:
+    """The tools of an ``MCPServer`` by name. Without them it is asked for its list, as any other guest."""
+    found = getattr(getattr(server, "_tool_manager", None), "_tools", None)
+    return found if isinstance(server, MCPServer) and isinstance(found, dict) else None
+
+
 def http_routes(server: Any) -> list[BaseRoute]:
     """The HTTP routes that a guest has declared beside its MCP endpoint, those of mounted FastMCPs included.
 

@@ -24,7 +24,9 @@ RATE_LIMITED: Final = -31429
 TOO_MANY_STREAMS: Final = -31430
 SESSION_TOO_LARGE: Final = -31431
 TOO_MANY_SUBSCRIPTIONS: Final = -31432
+TOO_MANY_TASKS: Final = -31433
 OVERLOADED: Final = -31503
+TASK_UNREACHABLE: Final = -31505
 TIMED_OUT: Final = -31504
 REQUEST_CANCELLED: Final = -32800
 """What the handshake era's SDKs answer to a request that its client has cancelled."""
@@ -42,9 +44,11 @@ STATUS: Final[dict[int, int]] = {
     RATE_LIMITED: 429,
     TOO_MANY_STREAMS: 429,
     TOO_MANY_SUBSCRIPTIONS: 429,
+    TOO_MANY_TASKS: 429,
     SESSION_TOO_LARGE: 400,
     OVERLOADED: 503,
     TIMED_OUT: 504,
+    TASK_UNREACHABLE: 503,
 }
 """HTTP status of an error that is known before the response began; any other code travels with 200."""
 
@@ -82,7 +86,7 @@ class Fault(msgspec.Struct, frozen=True):
             return "timeout"
         if self.code == REQUEST_CANCELLED:
             return "cancelled"
-        if self.code == OVERLOADED:
+        if self.code in (OVERLOADED, TASK_UNREACHABLE):
             return "server_error"
         if self.code in _CLIENT_FAULTS or not _is_reserved(self.code):
             return "client_error"

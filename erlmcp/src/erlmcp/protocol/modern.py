@@ -13,11 +13,13 @@ from mcp.shared.inbound import (
     MCP_PARAM_HEADER_PREFIX,
     InboundLadderRejection,
     classify_inbound_request,
+    decode_header_value,
     unsupported_protocol_version_rejection,
     validate_mcp_param_headers,
 )
 from mcp_types import HEADER_MISMATCH
 
+from erlmcp.protocol import tasks
 from erlmcp.protocol.faults import ENVELOPE_STATUS, Fault
 from erlmcp.protocol.headers import Headers
 from erlmcp.protocol.jsonrpc import Request
@@ -42,7 +44,20 @@ def check_request(request: Request, headers: Headers) -> Envelope | Fault:
     verdict = classify_inbound_request({"method": request.method, "params": request.params}, headers=headers)
     if isinstance(verdict, InboundLadderRejection):
         return _fault(verdict)
+    if request.method in tasks.METHODS and not _names_its_task(request, headers):
+        return Fault(
+            HEADER_MISMATCH,
+            "mcp-name header does not match the request body's 'taskId' parameter",
+            None,
+            ENVELOPE_STATUS,
+        )
     return Envelope(verdict.protocol_version, verdict.client_info, verdict.client_capabilities)
+
+
+def _names_its_task(request: Request, headers: Headers) -> bool:
+    """Whether ``Mcp-Name`` repeats the task's id, which the SDK's ladder does not know of."""
+    task_id = (request.params or {}).get("taskId")
+    return task_id is None or decode_header_value(headers.get("mcp-name")) == task_id
 
 
 def check_envelope(request: Request) -> Envelope | Fault:

@@ -35,6 +35,9 @@ SSE_MESSAGE = "sse-message"
 SSE_TAKEN = "sse-taken"
 SUBSCRIBED = "subscribed"
 UNSUBSCRIBED = "unsubscribed"
+TASKS_CHANGED = "tasks-changed"
+TASK_ASKED = "task-asked"
+TASK_TOLD = "task-told"
 
 
 class BusEvent(msgspec.Struct, frozen=True):
@@ -48,7 +51,9 @@ class BusEvent(msgspec.Struct, frozen=True):
     sessions have ended, which they do by ``sessions-ended`` with a list of ids as data; ``subscribed`` and
     ``unsubscribed`` have a session's id and a list of URIs as data, and are repeated for a newcomer, too;
     ``sse-message`` has the id of an HTTP+SSE stream and a POSTed message behind a nonce, which its owner
-    repeats as the key of ``sse-taken``.
+    repeats as the key of ``sse-taken``; ``tasks-changed`` has tasks and their owners as data, and is repeated
+    for a newcomer; ``task-asked`` has an owner as key, and what it shall do to a task as data, which it
+    answers by ``task-told`` with the nonce of the question as key.
     """
 
     kind: str

@@ -84,6 +84,10 @@ class Crew:
         """The workers that can serve, oldest process id first."""
         return sorted(self._ready, key=lambda worker: worker.pid)
 
+    def audience(self) -> list[WorkerProcess]:
+        """The workers that hear events: one that still starts asks the others before it is ready."""
+        return list(self._alive)
+
     async def start(self) -> None:
         """Start every worker and wait until all are ready; none is left when one fails.
 

@@ -107,6 +107,7 @@ class Generation:
             size=spec.workers or settings.workers,
             start_timeout_s=settings.start_timeout_s,
         )
+        self.audience = self._crew.audience
 
     # --- what the switch asks for ---------------------------------------------------------------
 

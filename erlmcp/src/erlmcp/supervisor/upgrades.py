@@ -190,7 +190,7 @@ class Upgrades:
         """Pass an event on to every worker of every generation but its sender."""
         data = frame(relay)
         for generation in self:
-            for worker in generation.workers:
+            for worker in generation.audience():
                 if worker is not sender:
                     worker.channel.relay(data, mergeable=relay.mergeable)
 

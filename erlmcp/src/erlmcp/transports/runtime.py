@@ -49,7 +49,7 @@ FLUSH_TIMEOUT_S: Final = 0.5
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """What is going on: requests owed an answer, open connections, streams that stay open."""
+    """What is going on: requests owed an answer, running tasks among them, connections, open streams."""
 
     in_flight: int
     connections: int
@@ -62,7 +62,7 @@ class GuestRuntime:
     def __init__(self, guest: Guest, settings: Settings, keys: KeyRing, bus: Bus, meter: Meter) -> None:
         self._guest = guest
         sessions = Sessions(keys, bus, settings.mcp, time.time)
-        self._service = Service(guest, settings, meter, bus)
+        self._service = Service(guest, settings, keys, meter, bus)
         self._handshake = HandshakeRequests(self._service, sessions, bus)
         self._guest_routes = GuestRoutes(sdk_private.http_routes(guest.found), self._service)
         self.channels = Channels(self._service, bus)
@@ -108,6 +108,7 @@ class GuestRuntime:
                     max_streams=settings.mcp.max_streams,
                     arguments=arguments,
                     factory=factory,
+                    tasks=settings.tasks.enabled,
                 )
         except TimeoutError:
             raise GuestError(
@@ -151,7 +152,7 @@ class GuestRuntime:
     def counts(self) -> Counts:
         """What is going on now."""
         connections = self._http.connections + self._tcp.connections + self._websocket.connections
-        in_flight = self._service.in_flight + self._guest_routes.in_flight
+        in_flight = self._service.in_flight + self._guest_routes.in_flight + self._service.tasks.running
         return Counts(in_flight, connections, self._service.streams)
 
     async def close(self) -> None:

@@ -195,14 +195,14 @@ class DuplexChannel:
             return
 
         async def work(context: CallContext) -> dict[str, Any]:
-            return await self._service.kernel.modern(context, envelope, request.method, request.params)
+            return await self._service.tasks.modern(context, envelope, request.method, request.params)
 
         self._start(ChannelCall(self._service, self, request, MODERN, self._context_of, work))
 
     def _serve_handshake(self, request: Request) -> None:
         async def work(context: CallContext) -> dict[str, Any]:
             CURRENT_SUBSCRIBER.set(Subscriber(self._subscriptions, self.name))
-            return await self._service.kernel.handshake(
+            return await self._service.tasks.handshake(
                 context, self._connection, request.method, request.params
             )
 
@@ -219,7 +219,9 @@ class DuplexChannel:
     def _context_of(self, call: ChannelCall) -> CallContext:
         request = call.request
         kind = transport_context(self.transport_name, self._peer.headers, can_ask=call.can_ask)
-        return CallContext(call, request.id, request.params, kind, self._peer.http_view)
+        return CallContext(
+            call, request.id, request.params, kind, self._peer.http_view, address=self._peer.address
+        )
 
     def _take_response(self, response: Response) -> None:
         self._asking.answer(self.name, response)

@@ -102,6 +102,7 @@ class Call:
                 lambda: starlette_request(http),
                 close_stream=self._close_stream if comes_back else None,
                 close_standing_stream=resumption.close_standing_stream if comes_back and resumption else None,
+                address=http.peer,
             )
             if self._over:
                 self._context.close()

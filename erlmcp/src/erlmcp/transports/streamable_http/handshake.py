@@ -174,7 +174,7 @@ class HandshakeRequests:
 
         async def work(context: CallContext) -> dict[str, Any]:
             CURRENT_SUBSCRIBER.set(Subscriber(self._sessions.subscriptions, session.facts.sid))
-            return await self._service.kernel.handshake(
+            return await self._service.tasks.handshake(
                 context, session.connection, request.method, request.params
             )
 

@@ -55,7 +55,7 @@ class ModernRequests:
         async def work(context: CallContext) -> dict[str, Any]:
             if wants_param_check(request, exchange.request.headers):
                 await self._check_params(context, exchange, request, facts)
-            return await self._service.kernel.modern(context, facts, request.method, request.params)
+            return await self._service.tasks.modern(context, facts, request.method, request.params)
 
         facts: Envelope = envelope
         Call(self._service, exchange, request, MODERN, work).start()

@@ -9,11 +9,14 @@ from typing import Final, Protocol
 from erlmcp.config.schema import Settings
 from erlmcp.dispatch.guest import Guest
 from erlmcp.dispatch.kernel import Kernel
+from erlmcp.dispatch.listed_tools import ListedTools
+from erlmcp.dispatch.tasks.requests import TaskRequests
 from erlmcp.dispatch.tool_schemas import ToolSchemas
 from erlmcp.edge.rate_limit import RateLimit
 from erlmcp.protocol.faults import OVERLOADED, TOO_MANY_STREAMS, Fault
 from erlmcp.protocol.jsonrpc import Request
 from erlmcp.sessions.bus import Bus
+from erlmcp.sessions.sealed import KeyRing
 from erlmcp.telemetry.access import AccessLog
 from erlmcp.telemetry.meter import Meter
 from erlmcp.transports.http.exchange import Answering
@@ -51,10 +54,12 @@ class TimedCall(Protocol):
 class Service:
     """The guest and everything that is running on it."""
 
-    def __init__(self, guest: Guest, settings: Settings, meter: Meter, bus: Bus) -> None:
+    def __init__(self, guest: Guest, settings: Settings, keys: KeyRing, meter: Meter, bus: Bus) -> None:
         self.guest = guest
         self.kernel = Kernel(guest)
-        self.tool_schemas = ToolSchemas(guest, bus, time.monotonic)
+        self._listed_tools = ListedTools(bus, time.monotonic)
+        self.tool_schemas = ToolSchemas(guest, self._listed_tools)
+        self.tasks = TaskRequests(guest, self.kernel, self._listed_tools, keys, bus, settings.tasks, meter)
         self.settings = settings
         self.meter = meter
         self.loop = asyncio.get_running_loop()
@@ -166,7 +171,8 @@ class Service:
 
     async def close(self, timeout_s: float) -> None:
         """Cancel whatever still runs, and give it some time to clean up after itself."""
-        self.tool_schemas.close()
+        self._listed_tools.close()
+        self.tasks.close()
         tasks = set(self._background)
         for call in [*self._calls, *self._listens]:
             tasks |= call.abort()
@@ -174,6 +180,7 @@ class Service:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=timeout_s)
+        await self.tasks.settle(timeout_s)
         if self._ticker is not None:
             self._ticker.cancel()
         if self._access is not None:
