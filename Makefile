@@ -21,7 +21,7 @@ demo: $(STAMP) ## two releases for real: one goes well, one rolls itself back (u
 
 test: $(STAMP) ## every test
 	@sh scripts/system-parts.sh
-	@$(BIN)/python -m pytest --numprocesses auto
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadgroup
 
 lint: $(STAMP) ## style, size limits
 	@$(BIN)/ruff check .

@@ -37,7 +37,7 @@ from mcp.shared.inbound import x_mcp_header_map
 from mcp_types import CallToolResult
 from pydantic import BaseModel, ValidationError
 
-from erlmcp.dispatch import sdk_private
+from erlmcp.dispatch import at_once, sdk_private
 from erlmcp.dispatch.compiled_answers import Shapes, converted, encode
 from erlmcp.dispatch.guest import Guest
 
@@ -78,6 +78,7 @@ class CompiledTool:
         "_validate",
         "_writes_int",
         "_writes_text",
+        "never_waits",
         "tool",
     )
 
@@ -88,6 +89,8 @@ class CompiledTool:
         self._parts = _parts_of(tool)
         self._function: Callable[..., Any] = tool.fn
         self._is_async = tool.is_async
+        self.never_waits = tool.is_async and at_once.never_waits(tool.fn)
+        """Whether a call runs from its first to its last line without giving the event loop a turn."""
         self._arguments = metadata.arg_model
         self._validate = _validator_of(metadata)
         self._text_only = _text_only(metadata)
@@ -107,14 +110,10 @@ class CompiledTool:
         """
         try:
             keywords = self._keywords(arguments)
-        except ValidationError as fault:
-            error = ToolError(f"Error executing tool {self.tool.name}: {fault}")
-            error.__cause__ = fault
-            return self._failed(request_id, error, shapes)
         except MCPError:
             raise
         except Exception as fault:  # noqa: BLE001 - a validator of the guest may raise anything
-            return self._failed(request_id, self._crashed(fault), shapes)
+            return self._failed(request_id, self._refusal(fault), shapes)
         try:
             if self._is_async:
                 result = await self._function(**keywords)
@@ -124,6 +123,28 @@ class CompiledTool:
         except (MCPError, Unwritten):
             raise
         except Exception as fault:  # noqa: BLE001 - whatever a tool raises is an answer
+            return self._failed(request_id, self._tool_error(fault), shapes)
+
+    def call_now(
+        self, request_id: RequestId, arguments: dict[str, Any], shapes: Shapes, turn: at_once.Turn
+    ) -> Answer:
+        """``call`` for a tool that never waits, without a task of its own.
+
+        Raises:
+            MCPError: as ``call``.
+            Unwritten: as ``call``.
+        """
+        try:
+            keywords = self._keywords(arguments)
+        except MCPError:
+            raise
+        except Exception as fault:  # noqa: BLE001 - as in ``call``
+            return self._failed(request_id, self._refusal(fault), shapes)
+        try:
+            return self._written(request_id, turn.run(self._function(**keywords)), shapes)
+        except (MCPError, Unwritten):
+            raise
+        except Exception as fault:  # noqa: BLE001 - as in ``call``
             return self._failed(request_id, self._tool_error(fault), shapes)
 
     def _keywords(self, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -157,6 +178,14 @@ class CompiledTool:
         return Answer(payload, False)
 
     # -- failures, in the words of the SDK --
+
+    def _refusal(self, fault: Exception) -> ToolError:
+        """What a validator raised."""
+        if not isinstance(fault, ValidationError):
+            return self._crashed(fault)
+        error = ToolError(f"Error executing tool {self.tool.name}: {fault}")
+        error.__cause__ = fault
+        return error
 
     def _tool_error(self, fault: Exception) -> ToolError:
         if isinstance(fault, UnexpectedToolError | UnexpectedResourceError):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import os
 import resource
 import signal
@@ -48,6 +49,9 @@ ACCEPT_SETTLE_S = 0.1
 DRAIN_POLL_S = 0.02
 CLOSE_TIMEOUT_S = 2.0
 FIRST_MESSAGE_TIMEOUT_S = 10.0
+_USUAL_THRESHOLDS = gc.get_threshold()
+_OUR_THRESHOLDS = (10_000, 20, 20)
+"""A request of the SDK's kernel makes thousands of objects that reference counting frees."""
 _RAISED_BY_GUEST = {"guest.import-failed", "guest.start-failed"}
 """Faults whose traceback the author of the guest needs."""
 
@@ -108,6 +112,7 @@ class Worker:
         except (Exception, SystemExit) as fault:  # noqa: BLE001 - whatever the guest does at start is reported
             self._refuse_guest(start.target, fault)
             return False
+        _spare_the_collector()
         self._listen("private")
         guest = self._runtime.guest
         self._report()
@@ -255,6 +260,17 @@ class Worker:
                 metrics=self._meter.snapshot(),
             )
         )
+
+
+def _spare_the_collector() -> None:
+    """What the guest and the SDK have loaded stays: the collector need not walk over it again and again.
+
+    A guest that has set thresholds of its own keeps them.
+    """
+    gc.collect()
+    gc.freeze()
+    if gc.get_threshold() == _USUAL_THRESHOLDS:
+        gc.set_threshold(*_OUR_THRESHOLDS)
 
 
 def _is_busy(runtime: GuestRuntime) -> bool:

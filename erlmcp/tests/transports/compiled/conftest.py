@@ -66,6 +66,7 @@ class Bench:
         self.runtime = runtime
         self.server = server
         self.compiled = 0
+        self.at_once = 0
         self._line = Line()
         self._connection = HttpConnection(runtime._http)
         self._connection.connection_made(self._line)
@@ -85,7 +86,9 @@ class Bench:
         head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         self._line.written = b""
         self._line.answered.clear()
-        self._connection.data_received(f"POST /mcp HTTP/1.1\r\n{head}\r\n".encode() + body)
+        data = f"POST /mcp HTTP/1.1\r\n{head}\r\n".encode() + body
+        # Outside any task, as the event loop calls it.
+        asyncio.get_running_loop().call_soon(self._connection.data_received, data)
         async with asyncio.timeout(LIMIT_S):
             await self._line.answered.wait()
         answer_head, _, answer = self._line.written.partition(b"\r\n\r\n")
@@ -136,6 +139,14 @@ class Bench:
             await self.call(request_id, name, arguments, version, chunked=True),
         )
 
+    async def all_ways(
+        self, request_id: Any, name: str, arguments: Any, version: str
+    ) -> tuple[Any, Any, Any]:
+        """The compiled answer, the same once more, and the kernel's. By the second time head and envelope
+        are known, and a tool that never waits answers at once."""
+        first = await self.call(request_id, name, arguments, version, chunked=False)
+        return first, *(await self.both(request_id, name, arguments, version))
+
 
 @pytest.fixture(scope="session")
 def loop():
@@ -152,13 +163,19 @@ def quiet(caplog):
 @pytest.fixture
 def bench(loop, monkeypatch):
     found = loop.run(_start())
-    original = CompiledTool.call
+    original, original_now = CompiledTool.call, CompiledTool.call_now
 
     def counted(*arguments: Any) -> Any:
         found.compiled += 1
         return original(*arguments)
 
+    def counted_now(*arguments: Any) -> Any:
+        found.compiled += 1
+        found.at_once += 1
+        return original_now(*arguments)
+
     monkeypatch.setattr(CompiledTool, "call", counted)
+    monkeypatch.setattr(CompiledTool, "call_now", counted_now)
     yield found
     loop.run(found.runtime.close())
 

@@ -1,7 +1,8 @@
 """A compiled call and the kernel give the same answer, for any tool, argument, era and failure.
 
-Each request is sent twice: once in the form that is compiled, once in chunks, a form whose head is never
-known and which therefore always takes the kernel. Nothing in the answers may differ.
+Each request is sent three times: twice in the form that is compiled, so that the second can be answered at
+once, then in chunks, a form whose head is never known and which therefore always takes the kernel.
+Nothing in the answers may differ.
 """
 
 from __future__ import annotations
@@ -129,7 +130,10 @@ signatures = names.flatmap(
 ids = st.integers(-(2**63) + 1, 2**63 - 1) | st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 
 
-def make_tool(parameters: Any, annotation: Any, outcome: Any, *, is_async: bool, heard: list[Any]) -> Any:
+SYNC, WAITS, NEVER_WAITS = KINDS = ("in a thread", "waits", "never waits")
+
+
+def make_tool(parameters: Any, annotation: Any, outcome: Any, *, kind: str, heard: list[Any]) -> Any:
     """A function with such a signature, which notes what it was called with."""
 
     def answer(keywords: dict[str, Any]) -> Any:
@@ -142,10 +146,13 @@ def make_tool(parameters: Any, annotation: Any, outcome: Any, *, is_async: bool,
         await asyncio.sleep(0)
         return answer(keywords)
 
-    def at_once(**keywords: Any) -> Any:
+    async def never_waits(**keywords: Any) -> Any:
         return answer(keywords)
 
-    tool: Any = waits if is_async else at_once
+    def in_a_thread(**keywords: Any) -> Any:
+        return answer(keywords)
+
+    tool: Any = {SYNC: in_a_thread, WAITS: waits, NEVER_WAITS: never_waits}[kind]
     keyword = inspect.Parameter.KEYWORD_ONLY
     tool.__signature__ = inspect.Signature(
         [
@@ -182,57 +189,63 @@ def _leaves(value: Any) -> list[Any]:
     arguments=st.dictionaries(st.sampled_from([*NAMES, "other"]), json_values, max_size=4),
     version=st.sampled_from((MODERN, *HANDSHAKES)),
     structured=st.sampled_from([None, None, False]),
-    is_async=st.booleans(),
+    kind=st.sampled_from(KINDS),
     request_id=ids,
 )  # fmt: skip
-@example((("a", int, False),), (int, 5), {"a": "[1]"}, MODERN, None, True, 1)
-@example((("a", str, False),), (str, "x"), {"a": '{"x": 1}'}, MODERN, None, True, "id")
+@example((("a", int, False),), (int, 5), {"a": "[1]"}, MODERN, None, NEVER_WAITS, 1)
+@example((("a", str, False),), (str, "x"), {"a": '{"x": 1}'}, MODERN, None, WAITS, "id")
 def test_any_tool_answers_as_the_kernel_lets_it_answer(
-    bench, loop, parameters, result, arguments, version, structured, is_async, request_id
+    bench, loop, parameters, result, arguments, version, structured, kind, request_id
 ):
     heard: list[Any] = []
-    tool = make_tool(parameters, *result, is_async=is_async, heard=heard)
+    tool = make_tool(parameters, *result, kind=kind, heard=heard)
 
     async def compare() -> None:
         async with bench.offered(tool, structured_output=structured):
-            before = bench.compiled
-            compiled, kernel = await bench.both(request_id, "tool", arguments, version)
-            assert bench.compiled == before + 1
+            before, before_at_once = bench.compiled, bench.at_once
+            compiled, again, kernel = await bench.all_ways(request_id, "tool", arguments, version)
+            assert bench.compiled == before + 2
+            assert (bench.at_once > before_at_once) == (kind == NEVER_WAITS)
             same(compiled, kernel)
+            same(again, kernel)
 
     loop.run(compare())
-    assert heard[: len(heard) // 2] == heard[len(heard) // 2 :]
+    third = len(heard) // 3
+    assert heard == heard[:third] * 3
 
 
 @pytest.mark.parametrize("version", [MODERN, *HANDSHAKES])
 @pytest.mark.parametrize(
     "result", RESULTS, ids=lambda pair: repr(pair[1])[:30].encode("ascii", "replace").decode()
 )
-def test_each_kind_of_result_is_the_same_in_each_revision(bench, loop, result, version):
-    tool = make_tool((("a", int, True),), *result, is_async=True, heard=[])
+@pytest.mark.parametrize("kind", [WAITS, NEVER_WAITS])
+def test_each_kind_of_result_is_the_same_in_each_revision(bench, loop, result, version, kind):
+    tool = make_tool((("a", int, True),), *result, kind=kind, heard=[])
 
     async def compare() -> None:
         async with bench.offered(tool):
-            same(*await bench.both(7, "tool", {"a": 3}, version))
-            same(*await bench.both("seven", "tool", {"a": "no number"}, version))
+            for request_id, argument in ((7, 3), ("seven", "no number")):
+                compiled, again, kernel = await bench.all_ways(request_id, "tool", {"a": argument}, version)
+                same(compiled, kernel)
+                same(again, kernel)
 
     loop.run(compare())
-    assert bench.compiled == 2
+    assert (bench.compiled, bench.at_once) == (4, 2 if kind == NEVER_WAITS else 0)
 
 
 @pytest.mark.parametrize(
     "failure", [ToolError("no"), RuntimeError("secret"), ResourceError("gone"), None], ids=repr
 )
 def test_a_failed_call_is_logged_in_the_words_of_the_sdk(bench, loop, caplog, failure):
-    tool = make_tool((("a", int, False),), int, failure or 1, is_async=True, heard=[])
+    tool = make_tool((("a", int, False),), int, failure or 1, kind=NEVER_WAITS, heard=[])
     caplog.set_level(logging.INFO, logger="mcp")
 
     async def compare() -> None:
         async with bench.offered(tool):
-            for chunked in (False, True):
-                await bench.call(1, "tool", {"a": 1} if failure else {"a": "x"}, MODERN, chunked=chunked)
+            await bench.all_ways(1, "tool", {"a": 1} if failure else {"a": "x"}, MODERN)
 
     loop.run(compare())
-    compiled, kernel = [r for r in caplog.records if r.name == "mcp.server.mcpserver.server"]
-    assert (compiled.levelname, compiled.getMessage()) == (kernel.levelname, kernel.getMessage())
-    assert bool(compiled.exc_info) == bool(kernel.exc_info)
+    compiled, again, kernel = [r for r in caplog.records if r.name == "mcp.server.mcpserver.server"]
+    for each in (compiled, again):
+        assert (each.levelname, each.getMessage()) == (kernel.levelname, kernel.getMessage())
+        assert bool(each.exc_info) == bool(kernel.exc_info)

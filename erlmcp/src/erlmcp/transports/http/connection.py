@@ -13,7 +13,9 @@ from collections import deque
 from typing import TYPE_CHECKING, cast
 
 from erlmcp.transports.http import heads
+from erlmcp.transports.http.deadline import Deadline
 from erlmcp.transports.http.exchange import Exchange
+from erlmcp.transports.http.known_heads import KnownHead
 from erlmcp.transports.http.reading import Reader, Refused, Upgrade
 from erlmcp.transports.http.request import HttpRequest
 
@@ -37,17 +39,15 @@ class HttpConnection(asyncio.Protocol):
         self._waiting_bytes = 0
         self._unparsed: memoryview | None = None
         self._in_one_piece = b""
-        self._peer = ""
+        self.peer = ""
         self._local: tuple[str, int] | None = None
         self._paused_deadline_of = ""
         self._owes_continue = False
         self._closing = False
         self._write_paused = False
         self._relief: asyncio.Future[None] | None = None
-        self._deadline = 0.0
-        self._deadline_of = ""
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = 0.0
+        self._unsent = b""
+        self._deadline = Deadline(self._loop, server.time_limits_s, self._time_is_up)
 
     # -- asyncio.Protocol --
 
@@ -61,18 +61,17 @@ class HttpConnection(asyncio.Protocol):
         transport.set_write_buffer_limits(high=self._limits.max_stream_buffer_bytes // 2)
         peer = transport.get_extra_info("peername")
         sockname = transport.get_extra_info("sockname")
-        self._peer = peer[0] if isinstance(peer, tuple) else ""
+        self.peer = peer[0] if isinstance(peer, tuple) else ""
         self._local = sockname[:2] if isinstance(sockname, tuple) else None
-        self._reader = Reader(self, self._limits, self._peer, self._local)
-        self._set_deadline("keep-alive")
+        self._reader = Reader(self, self._limits, self.peer, self._local)
+        self._deadline.set("keep-alive")
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio calls it so
         """The client is gone: tell whoever is answering it."""
         self._closing = True
         self._waiting.clear()
         self._unparsed = None
-        if self._timer is not None:
-            self._timer.cancel()
+        self._deadline.cancel()
         self._wake_writers()
         self._server.forget(self)
         current, self._current = self._current, None
@@ -88,9 +87,8 @@ class HttpConnection(asyncio.Protocol):
             self._unparsed = memoryview(bytes(self._unparsed) + data)
             return
         if reader.at_rest and self._current is None and not self._waiting and not self._write_paused:
-            request = self._server.known_heads.request_in(data, self._peer, self._local)
-            if request is not None:
-                self._answer(request)
+            if (found := self._server.known_heads.find(data)) is not None:
+                self._answer_known(*found)
                 return
             self._in_one_piece = data
         self._parse(memoryview(data))
@@ -138,8 +136,8 @@ class HttpConnection(asyncio.Protocol):
     def _pause_reading(self, view: memoryview) -> None:
         assert self._transport is not None
         self._unparsed = view
-        self._paused_deadline_of = self._deadline_of
-        self._clear_deadline()  # it is we who make the client wait
+        self._paused_deadline_of = self._deadline.name
+        self._deadline.clear()  # it is we who make the client wait
         self._transport.pause_reading()
 
     def _resume_reading(self) -> None:
@@ -147,13 +145,13 @@ class HttpConnection(asyncio.Protocol):
         view, self._unparsed = self._unparsed, None
         self._transport.resume_reading()
         if self._paused_deadline_of in ("header", "body"):
-            self._set_deadline(self._paused_deadline_of)
+            self._deadline.set(self._paused_deadline_of)
         if view is not None:
             self._parse(view)
 
     def _stop_reading(self, refusal: Refused) -> None:
         """What follows on this connection cannot be understood; the refusal is answered in its turn."""
-        self._clear_deadline()
+        self._deadline.clear()
         self._reader = None
         if refusal.status:
             self._waiting.append(refusal)
@@ -163,11 +161,11 @@ class HttpConnection(asyncio.Protocol):
 
     def head_began(self) -> None:
         """Callback of the reader."""
-        self._set_deadline("header")
+        self._deadline.set("header")
 
     def head_ended(self, *, expects_continue: bool) -> None:
         """Callback of the reader."""
-        self._set_deadline("body")
+        self._deadline.set("body")
         self._owes_continue = expects_continue
         if expects_continue and self._current is None and not self._waiting:
             self._say_continue()
@@ -175,7 +173,7 @@ class HttpConnection(asyncio.Protocol):
     def request_ended(self, request: HttpRequest) -> None:
         """Callback of the reader."""
         self._owes_continue = False
-        self._clear_deadline()
+        self._deadline.clear()
         if self._in_one_piece:
             self._server.known_heads.learn(self._in_one_piece, request)
         self._waiting.append(request)
@@ -204,15 +202,34 @@ class HttpConnection(asyncio.Protocol):
         self._waiting_bytes -= len(request.body)
         self._answer(request)
 
-    def _answer(self, request: HttpRequest) -> None:
-        if self._deadline_of == "keep-alive":
-            self._clear_deadline()
+    def _begin(self, request: HttpRequest) -> Exchange:
+        self._deadline.clear("keep-alive")
         self._current = exchange = Exchange(request, self)
+        return exchange
+
+    def _answer(self, request: HttpRequest) -> None:
+        exchange = self._begin(request)
         try:
             self._server.handler(exchange)
         except Exception:
             logger.exception("answering a request failed")
             exchange.respond(500)
+
+    def _answer_known(self, known: KnownHead, body: bytes) -> None:
+        at_once = known.at_once
+        if at_once is None or self._server.draining or not at_once(self, known, body):
+            self._answer(known.request_with(body, self.peer, self._local))
+
+    def answer_json(self, payload: bytes) -> None:
+        """As ``AtOnceWire``."""
+        self.write_answer(
+            b"%bcontent-length: %d\r\n\r\n%b" % (self._server.json_head(), len(payload), payload)
+        )
+        self._deadline.set("keep-alive")
+
+    def exchange_for(self, known: KnownHead, body: bytes) -> Exchange:
+        """As ``AtOnceWire``."""
+        return self._begin(known.request_with(body, self.peer, self._local))
 
     def _idle(self) -> None:
         """Everything read so far is answered: read on."""
@@ -225,8 +242,8 @@ class HttpConnection(asyncio.Protocol):
             self._await_next_head()
 
     def _await_next_head(self) -> None:
-        if not self._deadline_of:
-            self._set_deadline("keep-alive")
+        if not self._deadline.name:
+            self._deadline.set("keep-alive")
 
     def exchange_ended(self, *, keep: bool) -> None:
         """Callback of the exchange: its last byte is written."""
@@ -249,13 +266,13 @@ class HttpConnection(asyncio.Protocol):
 
     def hand_over(self) -> tuple[asyncio.Transport, bytes]:
         """Leave the connection to another protocol: the transport, not reading, and what came already."""
+        self.flush()
         transport, self._transport = self._transport, None
         assert transport is not None, "the client is there"
         early = b"" if self._unparsed is None else bytes(self._unparsed)
         self._closing = True
         self._current = self._unparsed = None
-        if self._timer is not None:
-            self._timer.cancel()
+        self._deadline.cancel()
         self._server.forget(self)
         return transport, early
 
@@ -275,8 +292,23 @@ class HttpConnection(asyncio.Protocol):
         return self._server.json_head()
 
     def write(self, data: bytes) -> None:
-        """Write without a bound: the data is one response, and its size is bounded elsewhere."""
+        """Write at once and without a bound: the size of what is written is bounded elsewhere."""
+        if self._unsent:
+            self.flush()
         if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def write_answer(self, data: bytes) -> None:
+        """Write one whole response, together with those to the other clients of this turn."""
+        if self._unsent:
+            self.flush()
+        self._unsent = data
+        self._server.outbox.put(self)
+
+    def flush(self) -> None:
+        """Write the answer that waits for the end of the turn, if one does."""
+        data, self._unsent = self._unsent, b""
+        if data and self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
     def write_bounded(self, data: bytes) -> None:
@@ -285,6 +317,7 @@ class HttpConnection(asyncio.Protocol):
         What is unsent counts, not what is added: one large message alone is no sign of a slow reader.
         """
         assert self._transport is not None
+        self.flush()
         unsent = self._transport.get_write_buffer_size()
         if unsent and unsent + len(data) > self._limits.max_stream_buffer_bytes:
             self._cut("slow-reader", f"{unsent} bytes of a stream were not read")
@@ -317,12 +350,14 @@ class HttpConnection(asyncio.Protocol):
     def close(self) -> None:
         """Close after what is written is sent; a client that does not read it cannot keep the connection."""
         self._closing = True
+        self.flush()
         if self._transport is not None:
             self._transport.close()
 
     def abort(self) -> None:
         """Close at once."""
         self._closing = True
+        self.flush()
         if self._transport is not None:
             self._transport.abort()
 
@@ -335,7 +370,8 @@ class HttpConnection(asyncio.Protocol):
         if self._unparsed is not None:
             self._unparsed = None
             self._transport.resume_reading()
-        self._set_deadline("linger")
+        self.flush()
+        self._deadline.set("linger")
         with contextlib.suppress(NotImplementedError, OSError):
             self._transport.write_eof()
 
@@ -346,33 +382,11 @@ class HttpConnection(asyncio.Protocol):
         logger.warning("cut a client (%s): %s", reason, detail)
         self.abort()
 
-    # -- one timer, re-armed lazily: most requests end before any limit matters --
-
-    def _set_deadline(self, name: str) -> None:
-        self._deadline_of = name
-        self._deadline = self._loop.time() + self._server.time_limits_s[name]
-        if self._timer is None or self._timer_at > self._deadline:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer_at = self._deadline
-            self._timer = self._loop.call_at(self._deadline, self._time_is_up)
-
-    def _clear_deadline(self) -> None:
-        self._deadline_of = ""
-
-    def _time_is_up(self) -> None:
-        self._timer = None
-        if not self._deadline_of:
-            return
-        if self._loop.time() < self._deadline:
-            self._timer_at = self._deadline
-            self._timer = self._loop.call_at(self._deadline, self._time_is_up)
-            return
-        expired, self._deadline_of = self._deadline_of, ""
+    def _time_is_up(self, expired: str) -> None:
         if expired in ("header", "body"):
             self._stop_reading(Refused(408, f"the {expired} of the request took too long"))
         elif expired == "linger" and self._has_unsent():
-            self._set_deadline("flush")
+            self._deadline.set("flush")
         elif self._has_unsent():
             self.abort()
         else:

@@ -19,6 +19,7 @@ from erlmcp.transports.http import heads
 from erlmcp.transports.http.connection import HttpConnection
 from erlmcp.transports.http.exchange import Exchange
 from erlmcp.transports.http.known_heads import KnownHeads
+from erlmcp.transports.http.outbox import Outbox
 
 LINGER_S: Final = 2.0
 """How long bytes of a refused request are read and dropped, so that the client can read the answer."""
@@ -41,6 +42,7 @@ class HttpServer:
         self.draining = False
         self.known_heads = KnownHeads()
         self.loop = asyncio.get_running_loop()
+        self.outbox = Outbox(self.loop)
         self._connections: set[HttpConnection] = set()
         self._accepting: dict[str, Accepting] = {}
         self._date = b""

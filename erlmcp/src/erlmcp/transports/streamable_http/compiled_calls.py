@@ -7,6 +7,7 @@ found by the ordinary checks and kept, since the same bytes always fare the same
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -26,6 +27,7 @@ from erlmcp.protocol.modern import Envelope, check_request
 from erlmcp.protocol.plain_call import PlainCall, decode_plain_call
 from erlmcp.sessions.sealed import SessionFacts
 from erlmcp.transports.http.exchange import Exchange
+from erlmcp.transports.http.known_heads import AtOnceWire, KnownHead
 from erlmcp.transports.streamable_http.call import Call, Resumption
 from erlmcp.transports.streamable_http.handshake import HandshakeRequests
 from erlmcp.transports.streamable_http.live import LiveSession
@@ -60,6 +62,46 @@ class CompiledCalls:
         self._tools = CompiledTools(service.guest)
         self._max_depth = service.settings.mcp.max_json_depth
 
+    def serve_now(self, head: JudgedHead, wire: AtOnceWire, known: KnownHead, body: bytes) -> bool:
+        """Answer a call of a tool that never waits, in the turn in which it was read: no task, no exchange.
+
+        Its envelope has been seen with this head before, so ``serve`` has put it through every check.
+        False if it must go the ordinary way, and then nothing has happened.
+        """
+        service, turn = self._service, self._service.turn
+        call = decode_plain_call(body, max_depth=self._max_depth)
+        if call is None:
+            return False
+        plain = call.params
+        tool = self._tools.find(plain.name)
+        if tool is None or not tool.never_waits or service.is_full or not turn.is_free:
+            return False
+        session = None
+        if plain.meta:
+            approved = head.envelopes.get(bytes(plain.meta))
+            if approved is None or approved[0] != plain.name or not head.may_be_modern:
+                return False
+            era, version = MODERN, approved[1].protocol_version
+        else:
+            session = self._session(head)
+            if session is None:
+                return False
+            era, version = HANDSHAKE, session.facts.protocol_version
+        if service.rate_limit.wait_s(wire.peer):
+            return False  # nothing was taken; the ordinary way finds the same and says it
+        began = time.perf_counter()
+        try:
+            answer = tool.call_now(call.id, plain.arguments, self._tools.shapes(version), turn)
+        except BaseException as ended:  # noqa: BLE001 - a task raises it, as for any other tool
+            self._start(wire.exchange_for(known, body), head, call, tool, session, ended)
+            return True
+        wire.answer_json(answer.payload)
+        outcome = "tool_error" if answer.failed else "ok"
+        service.counted("tools/call", era, outcome, time.perf_counter() - began)
+        if session is not None:
+            self._handshake.used(session)
+        return True
+
     def serve(self, exchange: Exchange, head: JudgedHead) -> bool:
         """Serve the request; False if it must go the ordinary way, and then nothing has happened."""
         body = exchange.request.body
@@ -83,16 +125,7 @@ class CompiledCalls:
             approved = self._approve(exchange, head, call)
             if approved is None:
                 return False
-        envelope = approved[1]
-
-        def connection() -> Connection:
-            return Connection.from_envelope(
-                envelope.protocol_version, envelope.client_info, envelope.client_capabilities
-            )
-
-        CompiledCall(
-            self._service, exchange, MODERN, call, tool, self._tools, envelope.protocol_version, connection
-        ).start()
+        self._start_modern(exchange, call, tool, approved[1])
         return True
 
     def _approve(self, exchange: Exchange, head: JudgedHead, call: PlainCall) -> tuple[str, Envelope] | None:
@@ -120,12 +153,62 @@ class CompiledCalls:
     def _serve_in_session(
         self, exchange: Exchange, head: JudgedHead, call: PlainCall, tool: CompiledTool
     ) -> bool:
-        assert head.session_id is not None
-        found = self._handshake.session_again(head.session_id, head.facts)
-        if found is None:
+        session = self._session(head)
+        if session is None:
             return False
-        head.facts = found.facts
-        session: LiveSession = found
+        self._start_in_session(exchange, call, tool, session)
+        return True
+
+    def _session(self, head: JudgedHead) -> LiveSession | None:
+        """The session that a head names, if it names one that is alive."""
+        if head.session_id is None:
+            return None
+        found = self._handshake.session_again(head.session_id, head.facts)
+        if found is not None:
+            head.facts = found.facts
+        return found
+
+    def _start(
+        self,
+        exchange: Exchange,
+        head: JudgedHead,
+        call: PlainCall,
+        tool: CompiledTool,
+        session: LiveSession | None,
+        ended: BaseException,
+    ) -> None:
+        """Let a task finish a call whose tool has run."""
+        if session is not None:
+            self._start_in_session(exchange, call, tool, session, ended)
+        else:
+            self._start_modern(exchange, call, tool, head.envelopes[bytes(call.params.meta)][1], ended)
+
+    def _start_modern(
+        self,
+        exchange: Exchange,
+        call: PlainCall,
+        tool: CompiledTool,
+        envelope: Envelope,
+        ended: BaseException | None = None,
+    ) -> None:
+        def connection() -> Connection:
+            return Connection.from_envelope(
+                envelope.protocol_version, envelope.client_info, envelope.client_capabilities
+            )
+
+        version = envelope.protocol_version
+        CompiledCall(
+            self._service, exchange, MODERN, call, tool, self._tools, version, connection, ended=ended
+        ).start()
+
+    def _start_in_session(
+        self,
+        exchange: Exchange,
+        call: PlainCall,
+        tool: CompiledTool,
+        session: LiveSession,
+        ended: BaseException | None = None,
+    ) -> None:
         compiled = CompiledCall(
             self._service,
             exchange,
@@ -136,11 +219,11 @@ class CompiledCalls:
             session.facts.protocol_version,
             lambda: session.connection,
             resumption=self._handshake.resumption_of(session),
-            on_end=lambda ended: self._handshake.call_ended(session, ended),
+            on_end=lambda over: self._handshake.call_ended(session, over),
+            ended=ended,
         )
         session.calls[call.id] = compiled
         compiled.start()
-        return True
 
 
 def is_taken_by_the_kernel(envelope: Envelope, params: dict[str, Any]) -> bool:
@@ -158,7 +241,7 @@ def is_taken_by_the_kernel(envelope: Envelope, params: dict[str, Any]) -> bool:
 class CompiledCall(Call):
     """One call of a compiled tool. It is cancelled, timed and counted like any other."""
 
-    __slots__ = ("_connection", "_plain", "_tool", "_tools", "_version")
+    __slots__ = ("_connection", "_ended", "_plain", "_tool", "_tools", "_version")
 
     def __init__(
         self,
@@ -172,9 +255,12 @@ class CompiledCall(Call):
         connection: Callable[[], Connection],
         resumption: Resumption | None = None,
         on_end: Callable[[Call], None] | None = None,
+        ended: BaseException | None = None,
     ) -> None:
         request = Request(call.id, "tools/call", None)
         super().__init__(service, exchange, request, era, _no_work, resumption=resumption, on_end=on_end)
+        self._ended = ended
+        """What the tool ended with, if it has run already."""
         self._plain = call.params
         self._tool = tool
         self._tools = tools
@@ -184,6 +270,8 @@ class CompiledCall(Call):
     async def _answer(self) -> tuple[bytes, str]:
         params = self._plain
         try:
+            if self._ended is not None:
+                raise self._ended
             answer = await self._tool.call(
                 self.request.id, params.arguments, self._tools.shapes(self._version)
             )

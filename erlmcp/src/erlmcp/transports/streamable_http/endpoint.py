@@ -6,6 +6,8 @@ and ``handshake``.
 
 from __future__ import annotations
 
+from functools import partial
+
 from erlmcp.edge.host_origin import Guard, cors_fields, preflight_fields
 from erlmcp.protocol import jsonrpc
 from erlmcp.protocol.eras import MODERN, era_of
@@ -44,6 +46,8 @@ class Endpoint:
         if known is not None:
             if known.judged is None:
                 known.judged = self._judge(request)
+                if isinstance(known.judged, JudgedHead) and request.keep_alive and request.is_1_1:
+                    known.at_once = partial(self._compiled.serve_now, known.judged)
             if known.judged is not _REFUSED:
                 self._post_judged(exchange, known.judged)
                 return

@@ -164,6 +164,10 @@ class HandshakeRequests:
         """A call of a session is over."""
         if session.calls.get(call.request.id) is call:
             del session.calls[call.request.id]
+        self.used(session)
+
+    def used(self, session: LiveSession) -> None:
+        """A session is in use now."""
         self._sessions.use(session.facts.sid)
 
     def _serve_request(self, exchange: Answering, session: LiveSession, request: Request) -> None:

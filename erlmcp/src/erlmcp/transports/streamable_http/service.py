@@ -7,6 +7,7 @@ import time
 from typing import Final, Protocol
 
 from erlmcp.config.schema import Settings
+from erlmcp.dispatch.at_once import Turn
 from erlmcp.dispatch.guest import Guest
 from erlmcp.dispatch.kernel import Kernel
 from erlmcp.dispatch.listed_tools import ListedTools
@@ -63,6 +64,7 @@ class Service:
         self.settings = settings
         self.meter = meter
         self.loop = asyncio.get_running_loop()
+        self.turn = Turn(self.loop)
         self.draining = False
         self.rate_limit = RateLimit(settings.limits, self.loop.time)
         self._access = AccessLog(__name__, self.loop) if settings.log.access else None
@@ -104,8 +106,15 @@ class Service:
         self, request: Request, era: str, outcome: str, seconds: float, transport: str = TRANSPORT
     ) -> None:
         """Count a request that a handler served."""
-        self.meter.finished(request.method, era, transport, outcome, seconds)
-        self._log_access(request, era, outcome, seconds)
+        self.counted(request.method, era, outcome, seconds, transport)
+
+    def counted(
+        self, method: str, era: str, outcome: str, seconds: float, transport: str = TRANSPORT
+    ) -> None:
+        """Count a request by its method."""
+        self.meter.finished(method, era, transport, outcome, seconds)
+        if self._access is not None:
+            self._access.note(method, era, outcome, seconds)
 
     def _log_access(self, request: Request, era: str, outcome: str, seconds: float) -> None:
         if self._access is not None:
@@ -181,6 +190,7 @@ class Service:
         if tasks:
             await asyncio.wait(tasks, timeout=timeout_s)
         await self.tasks.settle(timeout_s)
+        self.turn.close()
         if self._ticker is not None:
             self._ticker.cancel()
         if self._access is not None:
