@@ -55,16 +55,16 @@ class Surroundings:
         public: the public listening sockets by name.
         keys: session keys; the first seals.
         clock: the time, UTC.
-        on_line: takes each log line of a worker, as JSON.
-        on_output: takes each line that a guest printed, with the generation's id.
+        on_log: takes log lines of a worker, as JSON.
+        on_output: takes lines that a guest printed, with the generation's id.
         on_relay: passes an event of a worker on to all others.
     """
 
     public: Mapping[str, socket.socket]
     keys: tuple[bytes, ...]
     clock: Callable[[], datetime]
-    on_line: Callable[[str], None]
-    on_output: Callable[[str, str], None]
+    on_log: Callable[[list[str]], None]
+    on_output: Callable[[str, list[str]], None]
     on_relay: Callable[[WorkerProcess, Relay], None]
 
 
@@ -391,10 +391,10 @@ class Generation:
             self._draining.cancel()
             self._draining = None
 
-    def _hear_log(self, line: str) -> None:
-        self.log_tail.append(line)
-        self._around.on_line(line)
+    def _hear_log(self, lines: list[str]) -> None:
+        self.log_tail.extend(lines)
+        self._around.on_log(lines)
 
-    def _hear_output(self, line: str) -> None:
-        self.log_tail.append(redact(line))
-        self._around.on_output(self.id, line)
+    def _hear_output(self, lines: list[str]) -> None:
+        self.log_tail.extend(map(redact, lines))
+        self._around.on_output(self.id, lines)

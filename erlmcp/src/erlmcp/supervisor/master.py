@@ -71,7 +71,7 @@ class Master:
             public=plan.endpoints.public,
             keys=plan.keys,
             clock=plan.clock,
-            on_line=lambda line: logs.write_line(plan.log_descriptor, line),
+            on_log=lambda lines: logs.write_line(plan.log_descriptor, "\n".join(lines)),
             on_output=_log_output,
             on_relay=self._relay,
         )
@@ -263,5 +263,6 @@ def _component(name: str, status: str, detail: str) -> dict[str, Any]:
     return {"name": name, "status": status, "critical": True, "detail": detail}
 
 
-def _log_output(generation_id: str, line: str) -> None:
-    log.info("guest.output", generation=generation_id, text=line)
+def _log_output(generation_id: str, lines: list[str]) -> None:
+    for line in lines:
+        log.info("guest.output", generation=generation_id, text=line)

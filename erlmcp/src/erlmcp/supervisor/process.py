@@ -72,10 +72,10 @@ class Launch:
 class Ears:
     """Who listens to a worker."""
 
-    on_log: Callable[[str], None]
-    """One line of its log, already JSON."""
-    on_output: Callable[[str], None]
-    """One line that the guest printed."""
+    on_log: Callable[[list[str]], None]
+    """Lines of its log, already JSON."""
+    on_output: Callable[[list[str]], None]
+    """Lines that the guest printed."""
     on_relay: Callable[[WorkerProcess, Relay], None]
 
 
@@ -283,10 +283,13 @@ def guest_environment(added: Mapping[str, str]) -> dict[str, str]:
 
 
 class Lines(asyncio.Protocol):
-    """Cuts what comes out of a pipe into lines; a line that is too long is cut too."""
+    """Cuts what comes out of a pipe into lines; a line that is too long is cut too.
 
-    def __init__(self, on_line: Callable[[str], None]) -> None:
-        self._on_line = on_line
+    ``on_lines`` takes all that came at once: under load they are hundreds, and are passed on with one write.
+    """
+
+    def __init__(self, on_lines: Callable[[list[str]], None]) -> None:
+        self._on_lines = on_lines
         self._buffer = bytearray()
         self._transport: asyncio.BaseTransport | None = None
         self.ended = asyncio.Event()
@@ -303,13 +306,12 @@ class Lines(asyncio.Protocol):
             lines.append(rest[:MAX_LINE_BYTES])
             rest = rest[MAX_LINE_BYTES:]
         self._buffer = bytearray(rest)
-        for line in lines:
-            self._tell(line)
+        self._tell(lines)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the signature is asyncio's
         """The writers are gone; an unfinished line counts."""
         if self._buffer:
-            self._tell(self._buffer)
+            self._tell([self._buffer])
             self._buffer = bytearray()
         self.ended.set()
 
@@ -318,7 +320,7 @@ class Lines(asyncio.Protocol):
         if self._transport is not None:
             cast("asyncio.ReadTransport", self._transport).close()
 
-    def _tell(self, line: bytearray) -> None:
-        text = line.decode("utf-8", "replace").rstrip("\r")
-        if text:
-            self._on_line(text)
+    def _tell(self, lines: list[bytearray]) -> None:
+        texts = [text for line in lines if (text := line.decode("utf-8", "replace").rstrip("\r"))]
+        if texts:
+            self._on_lines(texts)
