@@ -61,6 +61,12 @@ def die() -> str:
     os._exit(7)
 
 @server.tool()
+async def leave(code: int) -> str:
+    if code:
+        raise SystemExit(code)
+    return "stayed"
+
+@server.tool()
 async def announce(ctx: Context) -> str:
     await ctx.notify_tools_changed()
     return "announced"

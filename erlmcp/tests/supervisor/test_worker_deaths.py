@@ -7,6 +7,8 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 
 def _alive(pid: int) -> bool:
     try:
@@ -53,6 +55,20 @@ def test_a_guest_that_ends_its_process_costs_one_call_and_the_port_stays_open(se
     assert server.call("who")
     died = [line for line in server.events() if line["event"] == "worker.died"]
     assert [line["status"] for line in died] == [7]
+
+
+@pytest.mark.parametrize("calls_before", [0, 2], ids=["first call", "answered at once"])
+def test_a_tool_that_raises_system_exit_ends_its_worker_and_is_replaced(serve, until, calls_before):
+    server = serve().started()
+    connection = server.connect()
+    for _ in range(calls_before):  # then head and envelope are known, and the tool never waits
+        assert connection.call("leave", code=0) == "stayed"
+    with pytest.raises((http.client.HTTPException, ConnectionError)):
+        connection.call("leave", code=5)
+    connection.close()
+    assert server.call("who")
+    died = until(lambda: [line for line in server.events() if line["event"] == "worker.died"])
+    assert [line["status"] for line in died] == [5]
 
 
 def test_a_warm_generation_that_loses_its_worker_is_whole_again_for_the_way_back(serve, until):

@@ -47,9 +47,9 @@ def check(check_id, probe=None, answer=Answer.PASS, **changes):
 def run(tmp_path, monkeypatch):
     """Findings by id of some checks of our own, over some requirements or all."""
 
-    def findings(checks, *ids, only=True, people=None):
+    def findings(checks, *ids, only=True, people=None, baseline=None):
         monkeypatch.setattr("check_world.load_checks", lambda: {c.id: c for c in checks})
-        world = World(repo=tmp_path, settings=settings_for(people=people or {}))
+        world = World(repo=tmp_path, settings=settings_for(people=people or {}), baseline=baseline)
         return asyncio.run(asking(world, tmp_path / "state", *ids, only=only))
 
     return findings
@@ -180,6 +180,38 @@ def test_a_check_that_disturbs_runs_alone_and_last(run):
         ["loud begins", "loud ends", "second begins", "second ends"],
         ["second begins", "second ends", "loud begins", "loud ends"],
     )
+
+
+def test_the_baseline_is_measured_before_anything_else_begins(run):
+    """Else it holds what our own tests cost the machine, and a slow release looks no slower than that."""
+    order = []
+
+    def noting(name):
+        async def probe(_ctx):
+            order.append(f"{name} begins")
+            for _ in range(5):
+                await asyncio.sleep(0)
+            order.append(f"{name} ends")
+            return [json_reading("here", {"n": 1})]
+
+        return probe
+
+    def needing(check_id, name, *needs):
+        return check(check_id, noting(name), needs=frozenset(needs))
+
+    run(
+        [
+            needing("build.types-clean", "tests"),
+            needing("monitoring.health-endpoints", "look", "admin"),
+            needing("baseline.latency", "baseline", "baseline"),
+        ],
+        "build.types-clean",
+        "monitoring.health-endpoints",
+        "baseline.latency",
+        baseline=lambda: None,
+    )
+    in_order = ("baseline", "look", "tests")
+    assert order == [f"{name} {what}" for name in in_order for what in ("begins", "ends")]
 
 
 @pytest.mark.parametrize(

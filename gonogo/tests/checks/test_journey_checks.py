@@ -35,6 +35,28 @@ def test_a_journey_that_nobody_declared_is_unknown_and_says_what_to_declare(ask,
     assert "gonogo.toml" in found.hint
 
 
+NEEDED = {
+    "journeys.tool-execution": ("pure_tool", "invalid_tool"),
+    "journeys.create-resource": ("create", "remove", "resource", "resource_holds"),
+    "journeys.list-resources": ("create", "remove", "resource"),
+    "journeys.subscribe": ("create", "change", "remove", "resource"),
+}
+
+
+@pytest.mark.parametrize(
+    ("check_id", "part"), [(id_, part) for id_, parts in NEEDED.items() for part in parts]
+)
+def test_a_journey_without_one_of_its_parts_is_unknown_and_names_it(ask, candidate_world, check_id, part):
+    world = candidate_world()
+    journeys = world.settings.journeys
+    empty = type(journeys)()
+    without = journeys.model_copy(update={part: getattr(empty, part)})
+    world.settings = world.settings.model_copy(update={"journeys": without})
+    found = ask(world, check_id)[check_id]
+    assert found.answer is Answer.UNKNOWN
+    assert f"journeys.{part} is not declared" in found.reason
+
+
 class Texts(Tamper):
     """Replaces text in finished answers and in streams."""
 

@@ -22,6 +22,13 @@ class PlainParams(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     arguments: dict[str, Any] = {}
     meta: msgspec.Raw = msgspec.field(name="_meta", default=NO_META)
 
+    def as_params(self) -> dict[str, Any]:
+        """The parameters as any request has them, with the envelope decoded."""
+        params: dict[str, Any] = {"name": self.name, "arguments": self.arguments}
+        if self.meta:
+            params["_meta"] = msgspec.json.decode(self.meta)
+        return params
+
 
 class PlainCall(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """The request."""

@@ -1,28 +1,25 @@
 """Session ids that carry their session: sealed facts, readable by every worker that has the key ring.
 
-AES-256-GCM under a ring of keys: the first seals, all open, so keys can be changed without ending a
-session. What is live (streams, waiting requests) is not in here; ``erlmcp.sessions.registry`` knows it.
+Sealed under a ring of keys (``erlmcp.sessions.sealing``), so keys can be changed without ending a session.
+What is live (streams, waiting requests) is not in here; ``erlmcp.sessions.registry`` knows it.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import os
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from erlmcp.sessions.sealing import Seals
 
 KEY_BYTES = 32
 MAX_ID_CHARS = 4096
 """Longest session id; header limits of common proxies start at 8 KiB for all headers together."""
 
-_NONCE_BYTES = 12
 _SID_BYTES = 16
 _PURPOSE = b"erlmcp session v1"
 
@@ -61,8 +58,7 @@ class KeyRing:
         if any(len(key) != KEY_BYTES for key in keys):
             raise ValueError(f"a session key has {KEY_BYTES} bytes")
         self._keys = tuple(keys)
-        self._ciphers = tuple(AESGCM(key) for key in keys)
-        self._decoder = msgspec.msgpack.Decoder(SessionFacts)
+        self._seals = Seals(keys, SessionFacts, max_chars=MAX_ID_CHARS)
 
     @staticmethod
     def generate() -> bytes:
@@ -82,9 +78,7 @@ class KeyRing:
         Raises:
             SessionTooLargeError: the client's description is too long.
         """
-        nonce = os.urandom(_NONCE_BYTES)
-        sealed = self._ciphers[0].encrypt(nonce, msgspec.msgpack.encode(facts), _PURPOSE)
-        text = base64.urlsafe_b64encode(nonce + sealed).rstrip(b"=").decode("ascii")
+        text = self._seals.seal(facts, _PURPOSE)
         if len(text) > MAX_ID_CHARS:
             raise SessionTooLargeError
         return text
@@ -95,30 +89,12 @@ class KeyRing:
         Raises:
             UnknownSessionError: not an id of ours, whatever the reason.
         """
-        blob = _decode(text)
-        for cipher in self._ciphers:
-            try:
-                plain = cipher.decrypt(blob[:_NONCE_BYTES], blob[_NONCE_BYTES:], _PURPOSE)
-                return self._decoder.decode(plain)
-            except (InvalidTag, msgspec.MsgspecError):
-                continue
-        raise UnknownSessionError
+        facts = self._seals.open(text, _PURPOSE)
+        if facts is None:
+            raise UnknownSessionError
+        return facts
 
 
 def new_sid() -> str:
     """A random name for a session, 128 bits."""
     return os.urandom(_SID_BYTES).hex()
-
-
-def _decode(text: str) -> bytes:
-    """The bytes of an id; there is exactly one text for them, so an id cannot be varied."""
-    if len(text) > MAX_ID_CHARS or not text.isascii():
-        raise UnknownSessionError
-    raw = text.encode("ascii")
-    try:
-        blob = base64.b64decode(raw + b"=" * (-len(raw) % 4), altchars=b"-_", validate=True)
-    except binascii.Error as fault:
-        raise UnknownSessionError from fault
-    if len(blob) <= _NONCE_BYTES + 16 or base64.urlsafe_b64encode(blob).rstrip(b"=") != raw:
-        raise UnknownSessionError
-    return blob

@@ -67,7 +67,7 @@ class ChannelCall:
         request: the decoded message.
         era: of the channel.
         make_context: the context of the handler, given the channel that it talks through.
-        work: runs the handler.
+        work: runs the handler; None for a subclass that makes its answer itself.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class ChannelCall:
         request: Request,
         era: str,
         make_context: Callable[[ChannelCall], CallContext],
-        work: Work,
+        work: Work | None,
     ) -> None:
         self.request = request
         self._service = service
@@ -187,6 +187,7 @@ class ChannelCall:
 
     async def _answer(self) -> tuple[bytes, str]:
         """The answer, and how the meter counts it. Raises whatever the handler raises."""
+        assert self._work is not None, "else a subclass answers"
         return self._encoded(await self._work(self.context))
 
     def _encoded(self, result: dict[str, Any]) -> tuple[bytes, str]:

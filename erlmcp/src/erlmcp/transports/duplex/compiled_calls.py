@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-import msgspec
 from mcp.server.connection import Connection
 
 from erlmcp.dispatch.compiled import CompiledTool, CompiledTools, Unwritten
@@ -100,7 +99,7 @@ class CompiledCall(ChannelCall):
         make_context: Callable[[ChannelCall], CallContext],
     ) -> None:
         call, self._tool = plain
-        super().__init__(service, line, Request(call.id, "tools/call", None), era, make_context, _no_work)
+        super().__init__(service, line, Request(call.id, "tools/call", None), era, make_context, None)
         self._plain = call.params
         self._shapes = tools.shapes(version)
         self._connection = connection
@@ -113,10 +112,7 @@ class CompiledCall(ChannelCall):
         return answer.payload, "tool_error" if answer.failed else "ok"
 
     async def _finished_by_kernel(self, result: Any) -> dict[str, Any]:
-        plain = self._plain
-        params: dict[str, Any] = {"name": plain.name, "arguments": plain.arguments}
-        if plain.meta:
-            params["_meta"] = msgspec.json.decode(plain.meta)
+        params = self._plain.as_params()
         self.request = Request(self.request.id, "tools/call", params)
         return await self._service.kernel.finish(self.context, self._connection(), params, result)
 
@@ -126,7 +122,3 @@ def modern_connection(envelope: Envelope) -> Connection:
     return Connection.from_envelope(
         envelope.protocol_version, envelope.client_info, envelope.client_capabilities
     )
-
-
-async def _no_work(_context: Any) -> dict[str, Any]:
-    raise AssertionError("a compiled call answers by itself")

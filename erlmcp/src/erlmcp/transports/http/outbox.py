@@ -8,7 +8,10 @@ waits for no more than the requests that had arrived with its own.
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Protocol
+
+logger = logging.getLogger(__name__)
 
 
 class Flushes(Protocol):
@@ -34,4 +37,7 @@ class Outbox:
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, []
         for connection in waiting:
-            connection.flush()
+            try:
+                connection.flush()
+            except Exception:  # one that cannot be written to must not cost the others their answers
+                logger.exception("writing an answer failed")

@@ -54,7 +54,7 @@ class Call:
         exchange: where the answer goes.
         request: the decoded message.
         era: of the request; decides what a disconnect means and which statuses errors have.
-        work: runs the handler.
+        work: runs the handler; None for a subclass that makes its answer itself.
         ask: how the client can be asked something meanwhile; None when the era forbids it.
         resumption: makes its stream one that the client can come back to; None when it cannot.
         on_end: called once when the call is over.
@@ -66,7 +66,7 @@ class Call:
         exchange: Answering,
         request: Request,
         era: str,
-        work: Work,
+        work: Work | None,
         *,
         ask: Ask | None = None,
         resumption: Resumption | None = None,
@@ -215,6 +215,7 @@ class Call:
 
     async def _answer(self) -> tuple[bytes, str]:
         """The answer, and how the meter counts it. Raises whatever the handler raises."""
+        assert self._work is not None, "else a subclass answers"
         return self._encoded(await self._work(self.context))
 
     def _encoded(self, result: dict[str, Any]) -> tuple[bytes, str]:

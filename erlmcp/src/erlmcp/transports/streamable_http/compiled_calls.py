@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-import msgspec
 from mcp.server.connection import Connection
 from mcp_types import CLIENT_CAPABILITIES_META_KEY, CLIENT_INFO_META_KEY, PROTOCOL_VERSION_META_KEY
 from mcp_types.methods import validate_client_request
@@ -258,7 +257,7 @@ class CompiledCall(Call):
         ended: BaseException | None = None,
     ) -> None:
         request = Request(call.id, "tools/call", None)
-        super().__init__(service, exchange, request, era, _no_work, resumption=resumption, on_end=on_end)
+        super().__init__(service, exchange, request, era, None, resumption=resumption, on_end=on_end)
         self._ended = ended
         """What the tool ended with, if it has run already."""
         self._plain = call.params
@@ -281,14 +280,6 @@ class CompiledCall(Call):
         return answer.payload, "tool_error" if answer.failed else "ok"
 
     async def _finished_by_kernel(self, result: Any) -> dict[str, Any]:
-        plain = self._plain
-        params: dict[str, Any] = {"name": plain.name, "arguments": plain.arguments}
-        if plain.meta:
-            params["_meta"] = msgspec.json.decode(plain.meta)
+        params = self._plain.as_params()
         self.request = Request(self.request.id, "tools/call", params)
         return await self._service.kernel.finish(self.context, self._connection(), params, result)
-
-
-async def _no_work(_context: Any) -> dict[str, Any]:
-    """A compiled call makes its answer itself."""
-    raise NotImplementedError

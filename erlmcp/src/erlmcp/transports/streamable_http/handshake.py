@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import msgspec
+from mcp.shared.exceptions import NoBackChannelError
 from mcp_types import HEADER_MISMATCH, INVALID_REQUEST
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
@@ -293,11 +294,9 @@ class _Nowhere:
     async def emit(self, message: bytes) -> None:
         """Drop it."""
 
-    async def ask(
-        self, method: str, params: Mapping[str, Any] | None, timeout_s: float | None
-    ) -> dict[str, Any]:
-        """Never called, since it cannot ask."""
-        raise NotImplementedError
+    async def ask(self, method: str, *_: object) -> dict[str, Any]:
+        """Refuse: an answer could not come back."""
+        raise NoBackChannelError(method)
 
 
 def _essential(client_info: Any) -> Any:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from gonogo.adapters.mcp import Era, McpClient, McpError, Transcript
+from gonogo.adapters.mcp import McpClient, McpError
 from gonogo.checks.check import Check, Ruling, SideEffect
 from gonogo.checks.context import CheckContext
-from gonogo.checks.journeys.declared import call, candidate, created, evidence_of, filled, text_of, undeclared
+from gonogo.checks.journeys.declared import call, created, filled, text_of, unwalked, walked
 from gonogo.checks.readings import facts_of
 from gonogo.model.evidence import Reading
 from gonogo.model.finding import Answer
@@ -16,27 +17,15 @@ from gonogo.model.finding import Answer
 
 async def probe(ctx: CheckContext) -> Sequence[Reading]:
     """Create, read, remove, read again; in each era."""
-    missing = undeclared(ctx, "create", "remove", "resource", "resource_holds")
-    transcript = Transcript()
-    if missing:
-        return evidence_of(transcript, {"undeclared": missing})
-    facts: dict[str, Any] = {}
-    for era in Era:
-        async with candidate(ctx, era, transcript) as client:
-            facts[era] = await _walk(ctx, client)
-    return evidence_of(transcript, facts)
+    return await walked(ctx, partial(_walk, ctx), "create", "remove", "resource", "resource_holds")
 
 
 def judge(readings: Sequence[Reading], _ctx: CheckContext) -> Ruling:
     """Equal and gone, in each era."""
     facts = facts_of(readings)
-    if "undeclared" in facts:
-        return Ruling(
-            Answer.UNKNOWN,
-            "journeys",
-            f"journeys.{facts['undeclared']} is not declared, so nothing can be created and removed",
-            f"declare {facts['undeclared']} under [journeys] in gonogo.toml",
-        )
+    silent = unwalked(facts, "nothing can be created and removed")
+    if silent:
+        return silent
     for era, seen in facts.items():
         if seen["held"] != 1:
             return Ruling(

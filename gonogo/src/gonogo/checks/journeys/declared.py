@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from gonogo.adapters.http import HttpReader
 from gonogo.adapters.mcp import Era, Exchange, McpClient, Transcript
+from gonogo.checks.check import Ruling
 from gonogo.checks.context import CheckContext
 from gonogo.config.schema import ToolCall
 from gonogo.model.errors import GonogoError
 from gonogo.model.evidence import Reading
+from gonogo.model.finding import Answer
 
+UNDECLARED: Final = "undeclared"
+"""In the facts of a journey: what was missing, in place of what was seen."""
 _PLACEHOLDER = re.compile(r"\{(name|result\.[\w.]+)\}")
 
 
@@ -42,6 +46,34 @@ async def candidate(ctx: CheckContext, era: Era, transcript: Transcript) -> Asyn
         McpClient(scratch.candidate_mcp_url, http, era, transcript=transcript) as client,
     ):
         yield client
+
+
+async def walked(
+    ctx: CheckContext, walk: Callable[[McpClient], Awaitable[Any]], *needed: str
+) -> list[Reading]:
+    """Walk a journey on the candidate in each era; not at all if one of the ``needed`` is not declared."""
+    transcript = Transcript()
+    missing = undeclared(ctx, *needed)
+    if missing:
+        return evidence_of(transcript, {UNDECLARED: missing})
+    facts: dict[str, Any] = {}
+    for era in Era:
+        async with candidate(ctx, era, transcript) as client:
+            facts[era] = await walk(client)
+    return evidence_of(transcript, facts)
+
+
+def unwalked(facts: Mapping[str, Any], consequence: str) -> Ruling | None:
+    """The answer when a journey was not walked: nobody knows."""
+    if UNDECLARED not in facts:
+        return None
+    missing = facts[UNDECLARED]
+    return Ruling(
+        Answer.UNKNOWN,
+        "journeys",
+        f"journeys.{missing} is not declared, so {consequence}",
+        f"declare {missing} under [journeys] in gonogo.toml",
+    )
 
 
 def evidence_of(transcript: Transcript, facts: object) -> list[Reading]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from gonogo.adapters.mcp import Era, McpClient, Transcript
+from gonogo.adapters.mcp import McpClient
 from gonogo.checks.check import Check, Ruling, SideEffect
 from gonogo.checks.context import CheckContext
-from gonogo.checks.journeys.declared import candidate, created, evidence_of, text_of, undeclared
+from gonogo.checks.journeys.declared import created, text_of, unwalked, walked
 from gonogo.checks.readings import facts_of
 from gonogo.model.evidence import Reading
 from gonogo.model.finding import Answer
@@ -16,31 +17,15 @@ from gonogo.model.finding import Answer
 
 async def probe(ctx: CheckContext) -> Sequence[Reading]:
     """List, create, list again; in each era."""
-    missing = undeclared(ctx, "create", "remove", "resource")
-    transcript = Transcript()
-    if missing:
-        return evidence_of(transcript, {"undeclared": missing})
-    facts: dict[str, Any] = {}
-    for era in Era:
-        async with candidate(ctx, era, transcript) as client:
-            before = await _listed(client)
-            async with created(ctx, client) as resource:
-                after = await _listed(client)
-                mentions = await _mentions(ctx, client, resource.uri, str(resource.values["name"]), after)
-            facts[era] = {"uri": resource.uri, "before": before, "after": after, "mentions": mentions}
-    return evidence_of(transcript, facts)
+    return await walked(ctx, partial(_walk, ctx), "create", "remove", "resource")
 
 
 def judge(readings: Sequence[Reading], ctx: CheckContext) -> Ruling:
     """No duplicates, nothing lost, the new one once."""
     facts = facts_of(readings)
-    if "undeclared" in facts:
-        return Ruling(
-            Answer.UNKNOWN,
-            "journeys",
-            f"journeys.{facts['undeclared']} is not declared, so no list can be seen to change",
-            f"declare {facts['undeclared']} under [journeys] in gonogo.toml",
-        )
+    silent = unwalked(facts, "no list can be seen to change")
+    if silent:
+        return silent
     where = ctx.settings.journeys.listed_in or "resources/list"
     for era, seen in facts.items():
         twice = len(seen["after"]) - len(set(seen["after"]))
@@ -63,6 +48,14 @@ def judge(readings: Sequence[Reading], ctx: CheckContext) -> Ruling:
     return Ruling(
         Answer.PASS, "both eras", f"{count} listed without duplicate or gap; the new one once in {where}"
     )
+
+
+async def _walk(ctx: CheckContext, client: McpClient) -> dict[str, Any]:
+    before = await _listed(client)
+    async with created(ctx, client) as resource:
+        after = await _listed(client)
+        mentions = await _mentions(ctx, client, resource.uri, str(resource.values["name"]), after)
+    return {"uri": resource.uri, "before": before, "after": after, "mentions": mentions}
 
 
 async def _listed(client: McpClient) -> list[str]:

@@ -10,7 +10,16 @@ from gonogo.adapters.http import HttpError
 from gonogo.adapters.mcp import Era, McpClient, Subscription, Transcript
 from gonogo.checks.check import Check, Ruling, SideEffect
 from gonogo.checks.context import CheckContext
-from gonogo.checks.journeys.declared import Created, call, candidate, created, evidence_of, undeclared
+from gonogo.checks.journeys.declared import (
+    UNDECLARED,
+    Created,
+    call,
+    candidate,
+    created,
+    evidence_of,
+    undeclared,
+    unwalked,
+)
 from gonogo.checks.readings import facts_of
 from gonogo.model.evidence import Reading
 from gonogo.model.finding import Answer
@@ -25,7 +34,7 @@ async def probe(ctx: CheckContext) -> Sequence[Reading]:
     missing = undeclared(ctx, "create", "change", "remove", "resource")
     transcript = Transcript()
     if missing:
-        return evidence_of(transcript, {"undeclared": missing})
+        return evidence_of(transcript, {UNDECLARED: missing})
     facts: dict[str, Any] = {}
     for era in Era:
         async with (
@@ -41,13 +50,9 @@ async def probe(ctx: CheckContext) -> Sequence[Reading]:
 def judge(readings: Sequence[Reading], _ctx: CheckContext) -> Ruling:
     """Heard within two seconds, silent after leaving, in each era."""
     facts = facts_of(readings)
-    if "undeclared" in facts:
-        return Ruling(
-            Answer.UNKNOWN,
-            "journeys",
-            f"journeys.{facts['undeclared']} is not declared, so nothing can be changed under a subscription",
-            f"declare {facts['undeclared']} under [journeys] in gonogo.toml",
-        )
+    silent = unwalked(facts, "nothing can be changed under a subscription")
+    if silent:
+        return silent
     offered = {era: seen for era, seen in facts.items() if seen is not None}
     if not offered:
         return Ruling(

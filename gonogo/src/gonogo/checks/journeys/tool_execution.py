@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
-from gonogo.adapters.mcp import Era, McpClient, McpError, Transcript
+from gonogo.adapters.mcp import McpClient, McpError
 from gonogo.checks.check import Check, Ruling, SideEffect
 from gonogo.checks.context import CheckContext
-from gonogo.checks.journeys.declared import call, candidate, created, evidence_of, text_of, undeclared
+from gonogo.checks.journeys.declared import call, created, text_of, undeclared, unwalked, walked
 from gonogo.checks.readings import facts_of
 from gonogo.model.evidence import Reading
 from gonogo.model.finding import Answer
@@ -20,27 +21,15 @@ _MARK = "gonogo-progress"
 
 async def probe(ctx: CheckContext) -> Sequence[Reading]:
     """Walk the journey on the candidate in each era."""
-    missing = undeclared(ctx, "pure_tool", "invalid_tool")
-    transcript = Transcript()
-    if missing:
-        return evidence_of(transcript, {"undeclared": missing})
-    facts: dict[str, Any] = {}
-    for era in Era:
-        async with candidate(ctx, era, transcript) as client:
-            facts[era] = await _walk(ctx, client)
-    return evidence_of(transcript, facts)
+    return await walked(ctx, partial(_walk, ctx), "pure_tool", "invalid_tool")
 
 
 def judge(readings: Sequence[Reading], ctx: CheckContext) -> Ruling:
     """Right, progressing, refusing; in each era."""
     facts, journeys = facts_of(readings), ctx.settings.journeys
-    if "undeclared" in facts:
-        return Ruling(
-            Answer.UNKNOWN,
-            "journeys",
-            f"journeys.{facts['undeclared']} is not declared, so no call with a known outcome can be made",
-            f"declare [journeys.{facts['undeclared']}] in gonogo.toml",
-        )
+    silent = unwalked(facts, "no call with a known outcome can be made")
+    if silent:
+        return silent
     assert journeys.pure_tool is not None
     for era, seen in facts.items():
         fault = _fault(seen, journeys.pure_tool.expect)
