@@ -51,11 +51,20 @@ def test_a_coroutine_without_a_place_to_wait_is_found(function):
     assert never_waits(function)
 
 
-@pytest.mark.parametrize(
-    "function",
-    [awaits, iterates, enters, generates, not_async, wrapped, functools.partial(plain, 1), len, Holder()],
-    ids=repr,
-)
+MAY_WAIT = {
+    "awaits": awaits,
+    "iterates": iterates,
+    "enters": enters,
+    "generates": generates,
+    "not async": not_async,
+    "wrapped": wrapped,
+    "partial": functools.partial(plain, 1),
+    "built in": len,
+    "no function": Holder(),
+}
+
+
+@pytest.mark.parametrize("function", MAY_WAIT.values(), ids=MAY_WAIT)
 def test_whatever_may_wait_or_is_not_known_has_a_task(function):
     assert not never_waits(function)
 
