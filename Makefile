@@ -21,7 +21,8 @@ demo: $(STAMP) ## two releases for real: one goes well, one rolls itself back (u
 
 test: $(STAMP) ## every test
 	@sh scripts/system-parts.sh
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadgroup
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadgroup -m "not alone"
+	@$(BIN)/python -m pytest -m alone
 
 lint: $(STAMP) ## style, size limits
 	@$(BIN)/ruff check .

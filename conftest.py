@@ -1,11 +1,17 @@
-"""Binds the names of the three projects to their sources before pytest names test modules.
+"""What holds for every test process: names bound to their sources, and signals as under a terminal.
 
 The folder ``gonogo/`` would otherwise be taken for the package ``gonogo`` when pytest imports
 ``gonogo/tests/...``, since both stand under the same name.
 """
+
+import signal
 
 import erlmcp
 import gonogo
 import notes
 
 __all__ = ["erlmcp", "gonogo", "notes"]
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Whoever starts the tests in the background has it ignored, in all that they start as well.
+    signal.signal(signal.SIGINT, signal.default_int_handler)

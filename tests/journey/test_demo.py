@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.timeout(420)
 def test_make_demo_ends_well_only_after_it_observed_everything():

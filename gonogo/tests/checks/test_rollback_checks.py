@@ -51,14 +51,14 @@ def test_a_scratch_copy_that_does_not_start_is_unknown_with_the_reason(ask, tmp_
 
 
 class FailsSomeCalls(Tamper):
-    """Every tenth call is answered with 503, as a switch without a hand-over would."""
+    """Every third call of one era is answered with 503, as a switch without a hand-over would."""
 
     calls = 0
 
     def answer(self, method, path, status, headers, body):
-        if path == "/mcp":
+        if path == "/mcp" and b'"tools"' in body and b'"resultType"' not in body:
             self.calls += 1
-            if self.calls > 20 and self.calls % 10 == 0:
+            if self.calls % 3 == 0:
                 return 503, headers, b"{}"
         return status, headers, body
 

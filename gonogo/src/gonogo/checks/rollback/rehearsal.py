@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,8 @@ DEADLINE_S = 90.0
 DWELL_S = 0.4
 PACE_S = 0.01
 SEEN_TIMEOUT_S = 30.0
+MIN_CALLS = 20
+"""Fewer calls say nothing; on a slow machine the rehearsal goes on until there are so many, for a while."""
 MAX_FAILURES_KEPT = 10
 
 
@@ -76,8 +78,16 @@ async def rehearse(ctx: CheckContext) -> Rehearsal:
         await asyncio.sleep(DWELL_S)
         rollback_s = await _switch(scratch, admin, http, scratch.serving_generation)
         await asyncio.sleep(DWELL_S)
+        await _until_enough(traffic)
         ended_on, ready = str((await admin.health()).get("version")), await admin.is_ready()
     return Rehearsal(serving, candidate, config, to_candidate_s, rollback_s, ended_on, ready, traffic)
+
+
+async def _until_enough(traffic: Traffic) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(SEEN_TIMEOUT_S):
+            while traffic.calls < MIN_CALLS:  # noqa: ASYNC110 - the clients count and signal nothing
+                await asyncio.sleep(PACE_S)
 
 
 async def probe(ctx: CheckContext) -> Sequence[Reading]:

@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from gonogo.checks.check import Check, Ruling, SideEffect
 from gonogo.checks.context import CheckContext
 from gonogo.checks.readings import facts_of
-from gonogo.checks.rollback.rehearsal import DEADLINE_S, probe
+from gonogo.checks.rollback.rehearsal import DEADLINE_S, MIN_CALLS, probe
 from gonogo.model.evidence import Reading
 from gonogo.model.finding import Answer
-
-MIN_CALLS = 20
 
 
 def judge(readings: Sequence[Reading], ctx: CheckContext) -> Ruling:
