@@ -140,6 +140,7 @@ def tell_ending(screen: Screen, seen: Observed) -> int:
     screen.say(f"record   {shown_path(BASE / 'service' / '.gonogo')}")
     for version in sorted(seen.reports):
         screen.say(f"report   {shown_path(BASE / f'report-{version}.html')}")
+    screen.say(f"time     {findings.told_time(seen.elapsed_s)}")
     screen.say(f"not observed: {'; '.join(missed)}" if missed else f"all {len(rows)} observed")
     return 1 if missed else 0
 

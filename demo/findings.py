@@ -158,13 +158,13 @@ def _record(seen: Observed) -> list[Assertion]:
             ", ".join(sorted(seen.reports)),
             set(seen.reports) == {GOOD, BAD},
         ),
-        Assertion(
-            "time of the whole demo",
-            f"< {DEMO_MAX_S:g} s",
-            f"{seen.elapsed_s:.0f} s",
-            seen.elapsed_s < DEMO_MAX_S,
-        ),
     ]
+
+
+def told_time(elapsed_s: float) -> str:
+    """How long it took, against what it should take. Said, not judged: a slow machine is no fault here."""
+    told = f"{elapsed_s:.0f} s of the {DEMO_MAX_S:g} s that it should take"
+    return told if elapsed_s < DEMO_MAX_S else f"{told}: this machine is slow, or busy with something else"
 
 
 def is_answer_by(failure: Failure, release: str) -> bool:
