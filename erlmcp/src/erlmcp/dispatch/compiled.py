@@ -1,13 +1,14 @@
 """Tools called without the SDK's kernel, where nobody can tell but by the clock.
 
 The kernel builds some twenty objects around each call: contexts, sessions, typed parameters, the middleware
-chain, two models of the result. A tool that asks for none of it gives the same answer without them. To be
-compiled, all of this must be proven of a tool, when it is first called and again before each call:
+chain, two models of the result. A tool that asks for none of it gives the same answer without them, and one
+that asks for its ``Context`` needs only that. To be compiled, all of this must be proven of a tool, when it
+is first called and again before each call:
 
 1. Its server calls tools in the SDK's one way: no override, no interceptor, no middleware but the SDK's own
    (a span that nobody records; a boundary that acts on ``requestState`` only). ``sdk_private.tool_table``.
-2. It wants nothing of the request: no ``Context``, no resolved parameters, no ``Mcp-Param-*`` headers, no
-   task. It is the object in the server's table, with the same parts as when it was compiled.
+2. It wants nothing of the request but its ``Context``: no resolved parameters, no ``Mcp-Param-*`` headers,
+   no task. It is the object in the server's table, with the same parts as when it was compiled.
 3. The request carries nothing but a name, arguments and an envelope: the transport sees to that.
 
 Then a call is the SDK's own steps: the same validator, the same function, the same conversion. What comes
@@ -70,6 +71,7 @@ class CompiledTool:
 
     __slots__ = (
         "_arguments",
+        "_context_name",
         "_function",
         "_is_async",
         "_metadata",
@@ -89,7 +91,8 @@ class CompiledTool:
         self._parts = _parts_of(tool)
         self._function: Callable[..., Any] = tool.fn
         self._is_async = tool.is_async
-        self.never_waits = tool.is_async and at_once.never_waits(tool.fn)
+        self._context_name = tool.context_kwarg
+        self.never_waits = tool.is_async and tool.context_kwarg is None and at_once.never_waits(tool.fn)
         """Whether a call runs from its first to its last line without giving the event loop a turn."""
         self._arguments = metadata.arg_model
         self._validate = _validator_of(metadata)
@@ -101,8 +104,18 @@ class CompiledTool:
         """Whether the tool still has the parts that were compiled."""
         return _parts_of(self.tool) == self._parts
 
-    async def call(self, request_id: RequestId, arguments: dict[str, Any], shapes: Shapes) -> Answer:
+    @property
+    def wants_context(self) -> bool:
+        """Whether its function has a parameter for the SDK's ``Context``."""
+        return self._context_name is not None
+
+    async def call(
+        self, request_id: RequestId, arguments: dict[str, Any], shapes: Shapes, context: Any = None
+    ) -> Answer:
         """Call the tool and write the answer.
+
+        Args:
+            context: the SDK's ``Context``, for a tool that wants it.
 
         Raises:
             MCPError: the tool wants a protocol error.
@@ -114,6 +127,8 @@ class CompiledTool:
             raise
         except Exception as fault:  # noqa: BLE001 - a validator of the guest may raise anything
             return self._failed(request_id, self._refusal(fault), shapes)
+        if self._context_name is not None:
+            keywords = {**keywords, self._context_name: context}
         try:
             if self._is_async:
                 result = await self._function(**keywords)
@@ -253,7 +268,7 @@ class CompiledTools:
         return shapes
 
     def _compile(self, table: sdk_private.ToolTable, name: str, tool: Tool) -> CompiledTool | None:
-        if not _wants_nothing(tool, name):
+        if not _wants_little(tool, name):
             return None
         self._compiled = {key: value for key, value in self._compiled.items() if key in table.tools}
         found = self._compiled[name] = CompiledTool(tool)
@@ -278,12 +293,11 @@ def _parts_of(tool: Tool) -> tuple[Any, ...]:
     )
 
 
-def _wants_nothing(tool: Tool, name: str) -> bool:
+def _wants_little(tool: Tool, name: str) -> bool:
     return (
         type(tool) is Tool
         and type(tool.fn_metadata) is FuncMetadata
         and tool.name == name
-        and tool.context_kwarg is None
         and not tool.resolved_params
         and not any(key.startswith(_OWN_META) for key in tool.meta or ())
         and not x_mcp_header_map(tool.parameters)

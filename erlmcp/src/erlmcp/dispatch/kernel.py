@@ -19,8 +19,12 @@ from mcp.shared.transport_context import TransportContext
 from mcp_types import InitializeRequestParams
 from mcp_types.version import LATEST_MODERN_VERSION
 
+from erlmcp.dispatch import sdk_private
+from erlmcp.dispatch.compiled import Answer, CompiledTool, Unwritten
+from erlmcp.dispatch.compiled_answers import Shapes
 from erlmcp.dispatch.context import CallContext
 from erlmcp.dispatch.guest import Guest
+from erlmcp.protocol.eras import is_modern_version
 from erlmcp.protocol.faults import INTERNAL, Fault, FaultError
 from erlmcp.protocol.modern import Envelope
 
@@ -72,6 +76,30 @@ class Kernel:
     ) -> None:
         """Hand a notification to the guest; what it raises is logged by the kernel."""
         await self._runner(connection).on_notify(context, method, params)
+
+    async def call_with_context(
+        self,
+        tool: CompiledTool,
+        shapes: Shapes,
+        context: CallContext,
+        connection: Connection,
+        params: dict[str, Any],
+    ) -> Answer | dict[str, Any]:
+        """Call a compiled tool that wants the SDK's ``Context``; a result instead of bytes comes from the
+        kernel. Raises whatever the tool raises beyond what is an answer.
+
+        Args:
+            connection: that of the session, or one of this request alone, which is closed with it.
+        """
+        try:
+            given = sdk_private.tool_context(self._guest.found, self._runner(connection), context, params)
+            assert context.request_id is not None, "a call is a request"
+            return await tool.call(context.request_id, params.get("arguments") or {}, shapes, given)
+        except Unwritten as unwritten:
+            return await self.finish(context, connection, params, unwritten.result)
+        finally:
+            if is_modern_version(connection.protocol_version):
+                await aclose_shielded(connection)
 
     async def finish(
         self, context: CallContext, connection: Connection, params: dict[str, Any], result: Any

@@ -13,11 +13,14 @@ from importlib.metadata import version
 from typing import Any, Final, cast
 
 from mcp.server.lowlevel.server import Server
-from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.tools.base import Tool
 from mcp.server.mcpserver.tools.tool_manager import ToolManager
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
+from mcp.server.runner import ServerRunner
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler
+from mcp.shared.dispatcher import DispatchContext
+from mcp_types import CallToolRequestParams, RequestParams
 from starlette.routing import BaseRoute
 
 try:
@@ -101,6 +104,24 @@ def _in_process(bus: Any) -> InMemorySubscriptionBus | None:
     return bus if type(bus) is InMemorySubscriptionBus else None
 
 
+def tool_context(
+    server: Any, runner: ServerRunner[Any], dispatch: DispatchContext[Any], params: dict[str, Any]
+) -> Context[Any, Any]:
+    """What the kernel gives to a tool that has a parameter for it, made by the kernel's own steps.
+
+    Only for a server that has a ``tool_table``, which means that its release is known to have these steps.
+    """
+    meta = RequestParams.model_validate(params, by_name=False).meta if "_meta" in params else None
+    version = runner.connection.protocol_version
+    request_context = runner._make_context(dispatch, "tools/call", params, meta, version)  # noqa: SLF001
+    return Context(
+        request_context=request_context,
+        mcp_server=server,
+        input_params=CallToolRequestParams.model_validate(params, by_name=False),
+        subscriptions=server._subscriptions,  # noqa: SLF001
+    )
+
+
 _KNOWN_RELEASE: Final = "2.3."
 """The series whose way of calling a tool ``erlmcp.dispatch.compiled`` repeats; any other keeps the kernel."""
 
@@ -144,7 +165,9 @@ def tool_table(server: Any) -> ToolTable | None:
     None for a subclass or an object that overrides a step of the call, for middleware other than the SDK's
     own, for extensions that intercept calls, for a tracer that would see a span, and for another release.
     """
-    known = _TRACES_KNOWN and version("mcp").startswith(_KNOWN_RELEASE)
+    known = (
+        _TRACES_KNOWN and version("mcp").startswith(_KNOWN_RELEASE) and hasattr(ServerRunner, "_make_context")
+    )
     if not known or not isinstance(server, MCPServer):
         return None
     lowlevel, manager = lowlevel_of_mcpserver(server), getattr(server, "_tool_manager", None)

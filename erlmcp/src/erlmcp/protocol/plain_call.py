@@ -19,12 +19,19 @@ class PlainParams(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """Name and arguments of the call; the envelope as the bytes that came, which nobody has looked at."""
 
     name: str
-    arguments: dict[str, Any] = {}
+    given: dict[str, Any] | msgspec.UnsetType = msgspec.field(name="arguments", default=msgspec.UNSET)
     meta: msgspec.Raw = msgspec.field(name="_meta", default=NO_META)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments; none is the same as no member."""
+        return self.given or {}
 
     def as_params(self) -> dict[str, Any]:
         """The parameters as any request has them, with the envelope decoded."""
-        params: dict[str, Any] = {"name": self.name, "arguments": self.arguments}
+        params: dict[str, Any] = {"name": self.name}
+        if self.given is not msgspec.UNSET:
+            params["arguments"] = self.given
         if self.meta:
             params["_meta"] = msgspec.json.decode(self.meta)
         return params

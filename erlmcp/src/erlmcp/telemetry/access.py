@@ -18,7 +18,8 @@ from erlmcp.telemetry.logs import DescriptorHandler, JsonLines, write_bytes
 from erlmcp.telemetry.meter import METHODS
 
 DELAY_S: Final = 0.05
-_MAX_NOTED: Final = 1_024
+_MAX_NOTED: Final = 128
+"""Lines that are written together. Writing stops the worker: with 1,024 lines for more than a millisecond."""
 
 _Note = tuple[float, str, str, str, float]
 

@@ -20,7 +20,7 @@ from uuid import UUID
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from mcp.server.mcpserver import Image
+from mcp.server.mcpserver import Context, Image
 from mcp.server.mcpserver.exceptions import ResourceError, ToolError
 from mcp.shared.exceptions import MCPError, UrlElicitationRequiredError
 from mcp_types import (
@@ -130,7 +130,7 @@ signatures = names.flatmap(
 ids = st.integers(-(2**63) + 1, 2**63 - 1) | st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 
 
-SYNC, WAITS, NEVER_WAITS = KINDS = ("in a thread", "waits", "never waits")
+SYNC, WAITS, NEVER_WAITS, WITH_CONTEXT = KINDS = ("in a thread", "waits", "never waits", "with context")
 
 
 def make_tool(parameters: Any, annotation: Any, outcome: Any, *, kind: str, heard: list[Any]) -> Any:
@@ -152,8 +152,14 @@ def make_tool(parameters: Any, annotation: Any, outcome: Any, *, kind: str, hear
     def in_a_thread(**keywords: Any) -> Any:
         return answer(keywords)
 
-    tool: Any = {SYNC: in_a_thread, WAITS: waits, NEVER_WAITS: never_waits}[kind]
+    async def with_context(**keywords: Any) -> Any:
+        heard.append(told(keywords.pop("ctx")))
+        return answer(keywords)
+
+    tool: Any = {SYNC: in_a_thread, WAITS: waits, NEVER_WAITS: never_waits, WITH_CONTEXT: with_context}[kind]
     keyword = inspect.Parameter.KEYWORD_ONLY
+    if kind == WITH_CONTEXT:
+        parameters = (*parameters, ("ctx", Context, False))
     tool.__signature__ = inspect.Signature(
         [
             inspect.Parameter(name, keyword, annotation=kind, **({"default": None} if optional else {}))
@@ -165,6 +171,20 @@ def make_tool(parameters: Any, annotation: Any, outcome: Any, *, kind: str, hear
     if annotation is not inspect.Parameter.empty:
         tool.__annotations__["return"] = annotation
     return tool
+
+
+def told(context: Context[Any, Any]) -> str:
+    """All that a tool can learn from its context without asking the client."""
+    request = context.request_context
+    session = request.session
+    facts = (
+        context.request_id, context.input_responses, context.request_state, context.mcp_server is not None,
+        request.method, request.params, request.meta, request.protocol_version, request.lifespan_context,
+        dict(request.request.headers).keys() - {"content-length", "transfer-encoding"},
+        request.close_sse_stream is None, request.close_standalone_sse_stream is None,
+        session.client_params, session.protocol_version,
+    )  # fmt: skip
+    return repr(facts)
 
 
 def same(compiled: Any, kernel: Any) -> None:
@@ -218,7 +238,7 @@ def test_any_tool_answers_as_the_kernel_lets_it_answer(
 @pytest.mark.parametrize(
     "result", RESULTS, ids=lambda pair: repr(pair[1])[:30].encode("ascii", "replace").decode()
 )
-@pytest.mark.parametrize("kind", [WAITS, NEVER_WAITS])
+@pytest.mark.parametrize("kind", [WAITS, NEVER_WAITS, WITH_CONTEXT])
 def test_each_kind_of_result_is_the_same_in_each_revision(bench, loop, result, version, kind):
     tool = make_tool((("a", int, True),), *result, kind=kind, heard=[])
 

@@ -6,7 +6,7 @@ import json
 from typing import Annotated, Any
 
 import pytest
-from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver import Context, MCPServer, Resolve
 from mcp_types import CallToolResult, TextContent
 from pydantic import Field
 
@@ -48,10 +48,6 @@ def test_a_tool_changed_or_removed_while_it_is_served_is_not_called_as_it_was(be
     assert bench.compiled == 3
 
 
-async def wants_context(a: int, ctx: Context) -> str:
-    return f"{a} {ctx.request_id}"
-
-
 async def _middleware(context: Any, call_next: Any) -> Any:
     return await call_next(context)
 
@@ -60,8 +56,16 @@ def _mirrored(a: Annotated[str, Field(json_schema_extra={"x-mcp-header": "Region
     return a
 
 
+async def _asked(ctx: Context) -> str:
+    return "asked"
+
+
+async def _resolved(a: int, region: Annotated[str, Resolve(_asked)]) -> str:
+    return f"{a} {region}"
+
+
 @pytest.mark.parametrize(
-    ("tool", "options"), [(wants_context, {}), (_mirrored, {}), (add, {"meta": {"erlmcp/task": "optional"}})]
+    ("tool", "options"), [(_resolved, {}), (_mirrored, {}), (add, {"meta": {"erlmcp/task": "optional"}})]
 )
 def test_a_tool_that_wants_more_than_its_arguments_keeps_the_kernel(bench, loop, tool, options):
     async def compare() -> None:

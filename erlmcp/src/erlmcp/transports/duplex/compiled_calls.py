@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from mcp.server.connection import Connection
 
-from erlmcp.dispatch.compiled import CompiledTool, CompiledTools, Unwritten
+from erlmcp.dispatch.compiled import Answer, CompiledTool, CompiledTools, Unwritten
 from erlmcp.dispatch.context import CallContext
 from erlmcp.protocol import jsonrpc
 from erlmcp.protocol.faults import Fault
@@ -105,10 +105,22 @@ class CompiledCall(ChannelCall):
         self._connection = connection
 
     async def _answer(self) -> tuple[bytes, str]:
+        if self._tool.wants_context:
+            return await self._answer_with_context(self._plain.as_params())
         try:
             answer = await self._tool.call(self.request.id, self._plain.arguments, self._shapes)
         except Unwritten as unwritten:
             return self._encoded(await self._finished_by_kernel(unwritten.result))
+        return self._told(answer)
+
+    async def _answer_with_context(self, params: dict[str, Any]) -> tuple[bytes, str]:
+        self.request = Request(self.request.id, "tools/call", params)
+        answer = await self._service.kernel.call_with_context(
+            self._tool, self._shapes, self.context, self._connection(), params
+        )
+        return self._encoded(answer) if isinstance(answer, dict) else self._told(answer)
+
+    def _told(self, answer: Answer) -> tuple[bytes, str]:
         return answer.payload, "tool_error" if answer.failed else "ok"
 
     async def _finished_by_kernel(self, result: Any) -> dict[str, Any]:

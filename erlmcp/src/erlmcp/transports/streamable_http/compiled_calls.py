@@ -16,7 +16,7 @@ from mcp_types import CLIENT_CAPABILITIES_META_KEY, CLIENT_INFO_META_KEY, PROTOC
 from mcp_types.methods import validate_client_request
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
-from erlmcp.dispatch.compiled import CompiledTool, CompiledTools, Unwritten
+from erlmcp.dispatch.compiled import Answer, CompiledTool, CompiledTools, Unwritten
 from erlmcp.protocol import jsonrpc
 from erlmcp.protocol.eras import HANDSHAKE, MODERN, is_modern_version
 from erlmcp.protocol.faults import Fault
@@ -27,7 +27,7 @@ from erlmcp.protocol.plain_call import PlainCall, decode_plain_call
 from erlmcp.sessions.sealed import SessionFacts
 from erlmcp.transports.http.exchange import Exchange
 from erlmcp.transports.http.known_heads import AtOnceWire, KnownHead
-from erlmcp.transports.streamable_http.call import Call, Resumption
+from erlmcp.transports.streamable_http.call import Ask, Call, Resumption
 from erlmcp.transports.streamable_http.handshake import HandshakeRequests
 from erlmcp.transports.streamable_http.live import LiveSession
 from erlmcp.transports.streamable_http.service import Service
@@ -217,6 +217,7 @@ class CompiledCalls:
             self._tools,
             session.facts.protocol_version,
             lambda: session.connection,
+            ask=self._handshake.ask_of(session) if tool.wants_context else None,
             resumption=self._handshake.resumption_of(session),
             on_end=lambda over: self._handshake.call_ended(session, over),
             ended=ended,
@@ -252,12 +253,13 @@ class CompiledCall(Call):
         tools: CompiledTools,
         version: str,
         connection: Callable[[], Connection],
+        ask: Ask | None = None,
         resumption: Resumption | None = None,
         on_end: Callable[[Call], None] | None = None,
         ended: BaseException | None = None,
     ) -> None:
         request = Request(call.id, "tools/call", None)
-        super().__init__(service, exchange, request, era, None, resumption=resumption, on_end=on_end)
+        super().__init__(service, exchange, request, era, None, ask=ask, resumption=resumption, on_end=on_end)
         self._ended = ended
         """What the tool ended with, if it has run already."""
         self._plain = call.params
@@ -271,12 +273,24 @@ class CompiledCall(Call):
         try:
             if self._ended is not None:
                 raise self._ended
+            if self._tool.wants_context:
+                return await self._answer_with_context(params.as_params())
             answer = await self._tool.call(
                 self.request.id, params.arguments, self._tools.shapes(self._version)
             )
         except Unwritten as unwritten:
             result = await self._finished_by_kernel(unwritten.result)
             return self._encoded(result)
+        return self._told(answer)
+
+    async def _answer_with_context(self, params: dict[str, Any]) -> tuple[bytes, str]:
+        self.request = Request(self.request.id, "tools/call", params)
+        answer = await self._service.kernel.call_with_context(
+            self._tool, self._tools.shapes(self._version), self.context, self._connection(), params
+        )
+        return self._encoded(answer) if isinstance(answer, dict) else self._told(answer)
+
+    def _told(self, answer: Answer) -> tuple[bytes, str]:
         return answer.payload, "tool_error" if answer.failed else "ok"
 
     async def _finished_by_kernel(self, result: Any) -> dict[str, Any]:

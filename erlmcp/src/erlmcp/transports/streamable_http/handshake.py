@@ -32,7 +32,7 @@ from erlmcp.transports.http import heads
 from erlmcp.transports.http.exchange import Answering, Exchange
 from erlmcp.transports.streamable_http.answers import accept_message, refuse, turn_away
 from erlmcp.transports.streamable_http.batch import Batch
-from erlmcp.transports.streamable_http.call import Call, Resumption
+from erlmcp.transports.streamable_http.call import Ask, Call, Resumption
 from erlmcp.transports.streamable_http.get_streams import GetStreams
 from erlmcp.transports.streamable_http.http_view import starlette_request
 from erlmcp.transports.streamable_http.live import LiveSession, LiveSessions
@@ -161,6 +161,16 @@ class HandshakeRequests:
             session.resumption = Resumption(self._tracks, session.facts, close_standing)
         return session.resumption
 
+    def ask_of(self, session: LiveSession) -> Ask:
+        """How the calls of a session ask its client."""
+
+        async def ask(
+            call: Call, method: str, params: Mapping[str, Any] | None, timeout_s: float | None
+        ) -> dict[str, Any]:
+            return await self._asking.ask(session.facts.sid, method, params, timeout_s, call.emit)
+
+        return ask
+
     def call_ended(self, session: LiveSession, call: Call) -> None:
         """A call of a session is over."""
         if session.calls.get(call.request.id) is call:
@@ -183,15 +193,11 @@ class HandshakeRequests:
                 context, session.connection, request.method, request.params
             )
 
-        async def ask(
-            call: Call, method: str, params: Mapping[str, Any] | None, timeout_s: float | None
-        ) -> dict[str, Any]:
-            return await self._asking.ask(session.facts.sid, method, params, timeout_s, call.emit)
-
         def ended(call: Call) -> None:
             self.call_ended(session, call)
 
         resumption = self.resumption_of(session) if exchange.can_resume else None
+        ask = self.ask_of(session)
         call = Call(
             self._service, exchange, request, HANDSHAKE, work, ask=ask, resumption=resumption, on_end=ended
         )
