@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from mcp.server.lowlevel import Server
 from mcp.server.mcpserver import Context, MCPServer
+from mcp_types import CallToolRequestParams, CallToolResult, TextContent
 
 NAME: Final = "bench"
 MANY_TOOLS: Final = 500
@@ -21,7 +23,7 @@ def add_sync(a: int, b: int) -> int:
 
 
 async def add_with_context(a: int, b: int, ctx: Context) -> int:
-    """Add two integers, in a function that wants its context and so cannot be compiled."""
+    """Add two integers, in a function that wants its context."""
     return a + b if ctx.request_id else 0
 
 
@@ -32,6 +34,19 @@ def sdk_server() -> MCPServer[Any]:
     server.add_tool(add_sync)
     server.add_tool(add_with_context)
     return server
+
+
+def lowlevel_server() -> Server[Any]:
+    """A server that answers calls itself, which nobody can compile."""
+    return Server(NAME, version="1.0.0", on_call_tool=_answer_call)
+
+
+async def _answer_call(_context: Any, params: CallToolRequestParams) -> CallToolResult:
+    arguments = params.arguments or {}
+    total = arguments["a"] + arguments["b"]
+    return CallToolResult(
+        content=[TextContent(type="text", text=str(total))], structured_content={"result": total}
+    )
 
 
 def sdk_server_with_many_tools() -> MCPServer[Any]:

@@ -1,6 +1,6 @@
 """Serves a guest with its own framework's HTTP application on uvicorn, uvloop and httptools: the peers.
 
-``python -m benchmarks.http.peers sdk|fastmcp json|default PORT``
+``python -m benchmarks.http.peers sdk|lowlevel|fastmcp json|default PORT``
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ def application(framework: str, answers: str) -> Any:
     as_json = answers == "json"
     if framework == "sdk":
         return guests.sdk_server().streamable_http_app(json_response=as_json)
+    if framework == "lowlevel":
+        return guests.lowlevel_server().streamable_http_app(json_response=as_json)
     return guests.fastmcp_server().http_app(path="/mcp", json_response=as_json)
 
 

@@ -39,6 +39,7 @@ _OURS: Final = _ERLMCP % "sdk_server"
 SDK_BEST: Final = "SDK, JSON answers"
 SDK_SYNC: Final = "SDK, JSON answers, sync tool"
 SDK_CONTEXT: Final = "SDK, JSON answers, tool with context"
+SDK_LOWLEVEL: Final = "SDK, JSON answers, low-level server"
 SDK_DEFAULT: Final = "SDK, default mode"
 FASTMCP_DEFAULT: Final = "FastMCP, default mode"
 BARE: Final = "bare JSON server"
@@ -46,6 +47,7 @@ OURS: Final = "erlmcp, modern"
 OURS_SESSION: Final = "erlmcp, session"
 OURS_SYNC: Final = "erlmcp, modern, sync tool"
 OURS_CONTEXT: Final = "erlmcp, modern, tool with context"
+OURS_LOWLEVEL: Final = "erlmcp, modern, low-level server"
 OURS_TWO: Final = "erlmcp, modern, 2 workers on one core"
 OURS_MANY: Final = "erlmcp, modern, 500 tools more"
 OURS_FASTMCP: Final = "erlmcp, modern, FastMCP guest"
@@ -56,12 +58,14 @@ TARGETS: Final = (
     Target(OURS_SESSION, _OURS, Mode.SESSION),
     Target(OURS_SYNC, _OURS, Mode.MODERN, tool="add_sync"),
     Target(OURS_CONTEXT, _OURS, Mode.MODERN, tool="add_with_context"),
+    Target(OURS_LOWLEVEL, _ERLMCP % "lowlevel_server", Mode.MODERN),
     Target(OURS_TWO, _OURS + " --workers 2", Mode.MODERN),
     Target(OURS_MANY, _ERLMCP % "sdk_server_with_many_tools", Mode.MODERN),
     Target(OURS_FASTMCP, _ERLMCP % "fastmcp_server", Mode.MODERN),
     Target(SDK_BEST, _PEER + "sdk json {port}", Mode.MODERN),
     Target(SDK_SYNC, _PEER + "sdk json {port}", Mode.MODERN, tool="add_sync"),
     Target(SDK_CONTEXT, _PEER + "sdk json {port}", Mode.MODERN, tool="add_with_context"),
+    Target(SDK_LOWLEVEL, _PEER + "lowlevel json {port}", Mode.MODERN),
     Target(SDK_DEFAULT, _PEER + "sdk default {port}", Mode.SESSION),
     Target(FASTMCP_DEFAULT, _PEER + "fastmcp default {port}", Mode.SESSION),
 )
@@ -82,7 +86,8 @@ GOALS: Final = (
     Goal(OURS, FASTMCP_DEFAULT, 60.0, 45.0),
     Goal(OURS, BARE, 0.6, 0.45),
     Goal(OURS_SYNC, SDK_SYNC, 5.0, 5.0),
-    Goal(OURS_CONTEXT, SDK_CONTEXT, 2.0, 2.0),
+    Goal(OURS_CONTEXT, SDK_CONTEXT, 3.0, 2.0),
+    Goal(OURS_LOWLEVEL, SDK_LOWLEVEL, 2.0, 2.0),
     Goal(OURS_TWO, OURS, 0.85, 0.85),
     Goal(OURS_MANY, OURS, 0.97, 0.95),
 )

@@ -35,13 +35,13 @@ class ToolSchemas:
             list_page: asks the guest for one page of its tools, by cursor.
         """
         lookup = self._guest.server.get_tool_input_schema
-        try:
-            if lookup is not None:
+        if lookup is not None:
+            try:
                 return self._mirrored(name, lookup(name))
-            tool = await self._listed.find(name, list_page)
-        except Exception:
-            logger.exception("the guest cannot tell the schemas of its tools; headers go unchecked")
-            return None
+            except Exception:
+                logger.exception("the guest cannot tell the schema of %r; its headers go unchecked", name)
+                return None
+        tool = await self._listed.find(name, list_page)
         return self._mirrored(name, None if tool is None else tool.get("inputSchema"))
 
     def _mirrored(self, name: str, schema: Any) -> Any:

@@ -47,11 +47,11 @@ class TaskModes:
             tool = tools.get(name)
             return "never" if tool is None else _mode_in(tool.meta)
         lookup = getattr(self._guest.found, "get_tool", None)
-        try:
-            if lookup is not None:
-                return await self._asked(name, lookup)
+        if lookup is None:
             listed = await self._listed.find(name, list_page)
             return "never" if listed is None else _mode_in(listed.get("_meta"))
+        try:
+            return await self._asked(name, lookup)
         except Exception:
             logger.exception("the guest cannot tell whether %r runs as a task", name)
             return "never"
