@@ -181,7 +181,7 @@ async def test_a_guest_that_cannot_list_its_tools_is_served_unchecked(serve, raw
     served = await serve("annotated.py:silent")
     message = raw.modern("tools/call", name="route", arguments={"region": "eu"})
     assert (await ask(served, raw, message, **{"mcp-param-region": "us"})).status == 200
-    assert "headers go unchecked" in caplog.text
+    assert "their headers and tasks go unchecked" in caplog.text
 
 
 async def test_a_notification_is_taken_and_a_response_is_refused(serve, raw):

@@ -7,6 +7,7 @@ connection object that the kernel wants, and the border at which no text of an e
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -39,6 +40,7 @@ class Kernel:
     def __init__(self, guest: Guest) -> None:
         self._guest = guest
         self._server = guest.server
+        self._untraced = sdk_private.Untraced(guest.server)
         self._init_options = guest.initialization_options()
 
     async def modern(
@@ -61,21 +63,21 @@ class Kernel:
         if outbound is not None:
             connection.outbound = outbound
         try:
-            return await self._runner(connection).on_request(context, method, params)
+            return await self._runner(connection, params).on_request(context, method, params)
         finally:
-            await aclose_shielded(connection)
+            await _close(connection)
 
     async def handshake(
         self, context: CallContext, connection: Connection, method: str, params: dict[str, Any] | None
     ) -> dict[str, Any]:
         """Serve a request of a session. Raises whatever the handler raises."""
-        return await self._runner(connection).on_request(context, method, params)
+        return await self._runner(connection, params).on_request(context, method, params)
 
     async def notification(
         self, context: CallContext, connection: Connection, method: str, params: dict[str, Any] | None
     ) -> None:
         """Hand a notification to the guest; what it raises is logged by the kernel."""
-        await self._runner(connection).on_notify(context, method, params)
+        await self._runner(connection, params).on_notify(context, method, params)
 
     async def call_with_context(
         self,
@@ -92,14 +94,16 @@ class Kernel:
             connection: that of the session, or one of this request alone, which is closed with it.
         """
         try:
-            given = sdk_private.tool_context(self._guest.found, self._runner(connection), context, params)
+            given = sdk_private.tool_context(
+                self._guest.found, self._runner(connection, params), context, params
+            )
             assert context.request_id is not None, "a call is a request"
             return await tool.call(context.request_id, params.get("arguments") or {}, shapes, given)
         except Unwritten as unwritten:
             return await self.finish(context, connection, params, unwritten.result)
         finally:
             if is_modern_version(connection.protocol_version):
-                await aclose_shielded(connection)
+                await _close(connection)
 
     async def finish(
         self, context: CallContext, connection: Connection, params: dict[str, Any], result: Any
@@ -109,10 +113,10 @@ class Kernel:
         runner = ServerRunner(server, connection, self._guest.lifespan_state, init_options=self._init_options)
         return await runner.on_request(context, "tools/call", params)
 
-    def _runner(self, connection: Connection) -> ServerRunner[Any]:
-        return ServerRunner(
-            self._server, connection, self._guest.lifespan_state, init_options=self._init_options
-        )
+    def _runner(self, connection: Connection, params: Mapping[str, Any] | None) -> ServerRunner[Any]:
+        untraced = self._untraced
+        server = cast("Server[Any]", untraced) if untraced.serves(params) else self._server
+        return ServerRunner(server, connection, self._guest.lifespan_state, init_options=self._init_options)
 
 
 class _Ran:
@@ -132,6 +136,12 @@ class _Ran:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._server, name)
+
+
+async def _close(connection: Connection) -> None:
+    """The end of a connection that lived for one request."""
+    if sdk_private.has_cleanup(connection):
+        await aclose_shielded(connection)
 
 
 def new_connection(outbound: Outbound) -> Connection:

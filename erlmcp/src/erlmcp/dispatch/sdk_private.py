@@ -7,11 +7,13 @@ None and the caller goes on without the feature, which the function's docstring 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any, Final, cast
 
+from mcp.server.connection import Connection
+from mcp.server.context import ServerMiddleware
 from mcp.server.lowlevel.server import Server
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.tools.base import Tool
@@ -20,13 +22,19 @@ from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from mcp.server.runner import ServerRunner
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler
 from mcp.shared.dispatcher import DispatchContext
-from mcp_types import CallToolRequestParams, RequestParams
+from mcp_types import (
+    CLIENT_CAPABILITIES_META_KEY,
+    CLIENT_INFO_META_KEY,
+    LOG_LEVEL_META_KEY,
+    PROTOCOL_VERSION_META_KEY,
+    CallToolRequestParams,
+    RequestParams,
+)
 from starlette.routing import BaseRoute
 
 try:
     from mcp.server._otel import OpenTelemetryMiddleware
     from opentelemetry import trace
-    from opentelemetry.environment_variables import OTEL_PYTHON_TRACER_PROVIDER
 except ImportError:  # another release: ``tool_table`` answers None
     _TRACES_KNOWN = False
 else:
@@ -102,6 +110,45 @@ def shared_request_state(keys: Sequence[bytes]) -> Iterator[None]:
 
 def _in_process(bus: Any) -> InMemorySubscriptionBus | None:
     return bus if type(bus) is InMemorySubscriptionBus else None
+
+
+_OPERATORS_TRACER: Final = "OTEL_PYTHON_TRACER_PROVIDER"
+_PLAIN_META: Final = {
+    "progressToken",
+    CLIENT_CAPABILITIES_META_KEY,
+    CLIENT_INFO_META_KEY,
+    LOG_LEVEL_META_KEY,
+    PROTOCOL_VERSION_META_KEY,
+}
+
+
+class Untraced:
+    """A low-level server as the kernel sees it while nobody records spans: without the SDK's span around
+    each message. Everything else is the server's own."""
+
+    def __init__(self, server: Server[Any]) -> None:
+        self._server = server
+        self._possible = _TRACES_KNOWN and _OPERATORS_TRACER not in os.environ
+
+    def serves(self, params: Mapping[str, Any] | None) -> bool:
+        """Whether nobody can tell that there is no span: no provider, and no trace to go on with."""
+        if not self._possible or trace._TRACER_PROVIDER is not None:  # noqa: SLF001 - the getter is slow
+            return False
+        meta = params.get("_meta") if params else None
+        return meta is None or (isinstance(meta, dict) and meta.keys() <= _PLAIN_META)
+
+    @property
+    def middleware(self) -> list[ServerMiddleware[Any]]:
+        """The server's own, but for the SDK's span."""
+        return [each for each in self._server.middleware if type(each) is not OpenTelemetryMiddleware]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._server, name)
+
+
+def has_cleanup(connection: Connection) -> bool:
+    """Whether somebody has left something to do at the connection's end. True if in doubt."""
+    return bool(getattr(connection.exit_stack, "_exit_callbacks", True))
 
 
 def tool_context(
@@ -188,7 +235,7 @@ def tool_table(server: Any) -> ToolTable | None:
         or getattr(entry.handler, "__self__", None) is not server
         or overridden
         or "tools/call" in lowlevel.cache_hints
-        or OTEL_PYTHON_TRACER_PROVIDER in os.environ
+        or _OPERATORS_TRACER in os.environ
     ):
         return None
     table = ToolTable(cast("MCPServer[Any]", server), lowlevel, manager, tools)
