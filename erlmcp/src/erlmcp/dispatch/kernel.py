@@ -7,7 +7,7 @@ connection object that the kernel wants, and the border at which no text of an e
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -40,6 +40,7 @@ class Kernel:
     def __init__(self, guest: Guest) -> None:
         self._guest = guest
         self._server = guest.server
+        self._tell_transport = _transport_teller(guest)
         self._untraced = sdk_private.Untraced(guest.server)
         self._init_options = guest.initialization_options()
 
@@ -62,6 +63,7 @@ class Kernel:
         )
         if outbound is not None:
             connection.outbound = outbound
+        self._tell_transport(context.transport.kind)
         try:
             return await self._runner(connection, params).on_request(context, method, params)
         finally:
@@ -71,12 +73,14 @@ class Kernel:
         self, context: CallContext, connection: Connection, method: str, params: dict[str, Any] | None
     ) -> dict[str, Any]:
         """Serve a request of a session. Raises whatever the handler raises."""
+        self._tell_transport(context.transport.kind)
         return await self._runner(connection, params).on_request(context, method, params)
 
     async def notification(
         self, context: CallContext, connection: Connection, method: str, params: dict[str, Any] | None
     ) -> None:
         """Hand a notification to the guest; what it raises is logged by the kernel."""
+        self._tell_transport(context.transport.kind)
         await self._runner(connection, params).on_notify(context, method, params)
 
     async def call_with_context(
@@ -136,6 +140,14 @@ class _Ran:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._server, name)
+
+
+def _transport_teller(guest: Guest) -> Callable[[str], None]:
+    if guest.info.kind != "FastMCP":
+        return lambda _: None
+    from erlmcp.dispatch.fastmcp_private import transport_teller
+
+    return transport_teller()
 
 
 async def _close(connection: Connection) -> None:

@@ -1,4 +1,4 @@
-"""The only module that reaches into the SDK and FastMCP beyond what they promise.
+"""The only module that reaches into the SDK beyond what it promises; for FastMCP see ``fastmcp_private``.
 
 Each function looks before it takes: when the attribute is not there or not of the known shape, it answers
 None and the caller goes on without the feature, which the function's docstring names.
