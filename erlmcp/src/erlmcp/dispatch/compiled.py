@@ -40,30 +40,15 @@ from pydantic import BaseModel, ValidationError
 
 from erlmcp.dispatch import at_once, sdk_private
 from erlmcp.dispatch.compiled_answers import Shapes, converted, encode
+from erlmcp.dispatch.compiled_tools import Answer, Handler, RequestId, Unwritten
 from erlmcp.dispatch.guest import Guest
+from erlmcp.dispatch.on_demand import OnDemand
 
 logger: Final = logging.getLogger("mcp.server.mcpserver.server")
 """Where the SDK writes about failed calls; an operator looks for them there."""
 
 _EXACT_INT: Final = 2**53
 _OWN_META: Final = "erlmcp/"
-
-RequestId = int | str
-
-
-class Unwritten(Exception):  # noqa: N818 - it carries a result to the kernel, nothing has failed
-    """The tool has run, and the kernel must write its result."""
-
-    def __init__(self, result: Any) -> None:
-        super().__init__("the result has no compiled shape")
-        self.result = result
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """A call's answer as bytes, and whether it says that the tool failed."""
-
-    payload: bytes
-    failed: bool
 
 
 class CompiledTool:
@@ -76,6 +61,7 @@ class CompiledTool:
         "_is_async",
         "_metadata",
         "_parts",
+        "_server",
         "_text_only",
         "_validate",
         "_writes_int",
@@ -84,9 +70,10 @@ class CompiledTool:
         "tool",
     )
 
-    def __init__(self, tool: Tool) -> None:
+    def __init__(self, tool: Tool, server: Any) -> None:
         metadata = tool.fn_metadata
         self.tool = tool
+        self._server = server
         self._metadata = metadata
         self._parts = _parts_of(tool)
         self._function: Callable[..., Any] = tool.fn
@@ -105,22 +92,14 @@ class CompiledTool:
         return _parts_of(self.tool) == self._parts
 
     @property
-    def wants_context(self) -> bool:
+    def looks_at_request(self) -> bool:
         """Whether its function has a parameter for the SDK's ``Context``."""
         return self._context_name is not None
 
     async def call(
-        self, request_id: RequestId, arguments: dict[str, Any], shapes: Shapes, context: Any = None
+        self, request_id: RequestId, arguments: dict[str, Any], shapes: Shapes, asked: OnDemand | None = None
     ) -> Answer:
-        """Call the tool and write the answer.
-
-        Args:
-            context: the SDK's ``Context``, for a tool that wants it.
-
-        Raises:
-            MCPError: the tool wants a protocol error.
-            Unwritten: the result is for the kernel.
-        """
+        """As ``Compiled.call``."""
         try:
             keywords = self._keywords(arguments)
         except MCPError:
@@ -128,6 +107,8 @@ class CompiledTool:
         except Exception as fault:  # noqa: BLE001 - a validator of the guest may raise anything
             return self._failed(request_id, self._refusal(fault), shapes)
         if self._context_name is not None:
+            assert asked is not None, "looks_at_request"
+            context = sdk_private.tool_context(self._server, asked.request_context, asked.params)
             keywords = {**keywords, self._context_name: context}
         try:
             if self._is_async:
@@ -143,12 +124,7 @@ class CompiledTool:
     def call_now(
         self, request_id: RequestId, arguments: dict[str, Any], shapes: Shapes, turn: at_once.Turn
     ) -> Answer:
-        """``call`` for a tool that never waits, without a task of its own.
-
-        Raises:
-            MCPError: as ``call``.
-            Unwritten: as ``call``.
-        """
+        """As ``Compiled.call_now``."""
         try:
             keywords = self._keywords(arguments)
         except MCPError:
@@ -184,12 +160,12 @@ class CompiledTool:
             try:
                 text = encode(result)
             except UnicodeEncodeError:
-                raise Unwritten(self._metadata.convert_result(result)) from None
+                raise Unwritten(_telling(self._metadata.convert_result(result))) from None
             return Answer(shapes.plain.of_text(request_id, text, b""), False)
         typed = self._metadata.convert_result(result)
         payload = None if typed is result else _encodable(request_id, typed, shapes)
         if payload is None:
-            raise Unwritten(typed)
+            raise Unwritten(_telling(typed))
         return Answer(payload, False)
 
     # -- failures, in the words of the SDK --
@@ -229,11 +205,12 @@ class CompiledTool:
             return Answer(shapes.failed.of_text(request_id, encode(str(error)), b""), True)
         except UnicodeEncodeError:
             text = {"type": "text", "text": str(error)}
-            raise Unwritten(CallToolResult.model_validate({"content": [text], "isError": True})) from None
+            failed = CallToolResult.model_validate({"content": [text], "isError": True})
+            raise Unwritten(_telling(failed)) from None
 
 
-class CompiledTools:
-    """The tools of a guest that need no kernel."""
+class MCPServerTools:
+    """The tools of an ``MCPServer`` that need no kernel. Of any other guest there are none."""
 
     def __init__(self, guest: Guest) -> None:
         self._server = guest.server
@@ -271,8 +248,15 @@ class CompiledTools:
         if not _wants_little(tool, name):
             return None
         self._compiled = {key: value for key, value in self._compiled.items() if key in table.tools}
-        found = self._compiled[name] = CompiledTool(tool)
+        found = self._compiled[name] = CompiledTool(tool, self._origin)
         return found
+
+
+def _telling(result: Any) -> Handler:
+    async def tell(_context: Any, _params: Any) -> Any:
+        return result
+
+    return tell
 
 
 def _parts_of(tool: Tool) -> tuple[Any, ...]:

@@ -26,17 +26,26 @@ class Shape:
 
     __slots__ = ("_after", "_before", "_between", "_block", "_structured")
 
-    def __init__(self, server: Server[Any], version: str, *, structured: bool, is_error: bool) -> None:
+    def __init__(
+        self,
+        server: Server[Any],
+        version: str,
+        *,
+        structured: bool,
+        is_error: bool,
+        meta: dict[str, Any] | None = None,
+    ) -> None:
         example = CallToolResult(
             content=[TextContent(type="text", text=_TEXT)],
             structured_content=_STRUCTURE if structured else None,
             is_error=is_error,
+            _meta=meta,
         )
         shaped = serialize_server_result(
             "tools/call", version, example.model_dump(by_alias=True, mode="json", exclude_none=True)
         )
         if version in MODERN_PROTOCOL_VERSIONS:
-            shaped["_meta"] = {SERVER_INFO_META_KEY: server.server_info_stamp}
+            shaped["_meta"] = {**(meta or {}), SERVER_INFO_META_KEY: server.server_info_stamp}
         block = encode(shaped["content"][0])
         start, end = block.split(encode(_TEXT))
         self._block = start + b"%b" + end
@@ -86,14 +95,21 @@ def converted(request_id: int | str, result: Any, shapes: Shapes) -> bytes | Non
     the kind that has a shape. ``result`` is not one that the tool made itself: its structure is JSON."""
     if type(result) is not CallToolResult or result.is_error or result.meta is not None:
         return None
-    texts: list[str] = []
-    for block in result.content:
-        if type(block) is not TextContent or block.annotations is not None or block.meta is not None:
-            return None
-        texts.append(block.text)
-    structure = result.structured_content
+    texts, structure = texts_of(result.content), result.structured_content
+    if texts is None:
+        return None
     if structure is None:
         return shapes.plain.of_texts(request_id, texts, None)
     if type(structure) is not dict:
         return None
     return shapes.structured.of_texts(request_id, texts, structure)
+
+
+def texts_of(content: list[Any]) -> list[str] | None:
+    """The texts of content that is nothing but text; else None."""
+    texts: list[str] = []
+    for block in content:
+        if type(block) is not TextContent or block.annotations is not None or block.meta is not None:
+            return None
+        texts.append(block.text)
+    return texts

@@ -21,13 +21,13 @@ from mcp_types import InitializeRequestParams
 from mcp_types.version import LATEST_MODERN_VERSION
 
 from erlmcp.dispatch import sdk_private
-from erlmcp.dispatch.compiled import Answer, CompiledTool, Unwritten
-from erlmcp.dispatch.compiled_answers import Shapes
+from erlmcp.dispatch.compiled_tools import Answer, Compiled, Handler, RequestId, Unwritten
 from erlmcp.dispatch.context import CallContext
 from erlmcp.dispatch.guest import Guest
-from erlmcp.protocol.eras import is_modern_version
+from erlmcp.dispatch.on_demand import OnDemand
 from erlmcp.protocol.faults import INTERNAL, Fault, FaultError
 from erlmcp.protocol.modern import Envelope
+from erlmcp.protocol.plain_call import PlainParams
 
 logger = logging.getLogger(__name__)
 
@@ -83,39 +83,40 @@ class Kernel:
         self._tell_transport(context.transport.kind)
         await self._runner(connection, params).on_notify(context, method, params)
 
-    async def call_with_context(
+    def on_demand(
         self,
-        tool: CompiledTool,
-        shapes: Shapes,
-        context: CallContext,
-        connection: Connection,
-        params: dict[str, Any],
+        plain: PlainParams,
+        version: str,
+        transport: str,
+        make_context: Callable[[], CallContext],
+        make_connection: Callable[[], Connection],
+    ) -> OnDemand:
+        """The request of a compiled call. ``OnDemand`` says what the arguments are."""
+        return OnDemand(self._runner, plain, version, transport, make_context, make_connection)
+
+    async def call(
+        self, tool: Compiled, shapes: Any, request_id: RequestId, asked: OnDemand
     ) -> Answer | dict[str, Any]:
-        """Call a compiled tool that wants the SDK's ``Context``; a result instead of bytes comes from the
-        kernel. Raises whatever the tool raises beyond what is an answer.
-
-        Args:
-            connection: that of the session, or one of this request alone, which is closed with it.
-        """
+        """Call a compiled tool that may look at its request; a result instead of bytes comes from the
+        kernel. Raises whatever the tool raises beyond what is an answer."""
+        self._tell_transport(asked.transport)
         try:
-            given = sdk_private.tool_context(
-                self._guest.found, self._runner(connection, params), context, params
-            )
-            assert context.request_id is not None, "a call is a request"
-            return await tool.call(context.request_id, params.get("arguments") or {}, shapes, given)
-        except Unwritten as unwritten:
-            return await self.finish(context, connection, params, unwritten.result)
+            try:
+                return await tool.call(request_id, asked.arguments, shapes, asked)
+            except Unwritten as unwritten:
+                handler = unwritten.handler
+            return await self.finish(asked, handler)  # not above: what it raises has nothing to do with that
         finally:
-            if is_modern_version(connection.protocol_version):
-                await _close(connection)
+            if asked.own_connection is not None:
+                await _close(asked.own_connection)
 
-    async def finish(
-        self, context: CallContext, connection: Connection, params: dict[str, Any], result: Any
-    ) -> dict[str, Any]:
+    async def finish(self, asked: OnDemand, handler: Handler) -> dict[str, Any]:
         """Serve a call of a tool that has run already: what it returned goes the way of all results."""
-        server = cast("Server[Any]", _Ran(self._server, result))
-        runner = ServerRunner(server, connection, self._guest.lifespan_state, init_options=self._init_options)
-        return await runner.on_request(context, "tools/call", params)
+        server = cast("Server[Any]", _Ran(self._server, handler))
+        runner = ServerRunner(
+            server, asked.connection, self._guest.lifespan_state, init_options=self._init_options
+        )
+        return await runner.on_request(asked.context, "tools/call", asked.params)
 
     def _runner(self, connection: Connection, params: Mapping[str, Any] | None) -> ServerRunner[Any]:
         untraced = self._untraced
@@ -124,19 +125,16 @@ class Kernel:
 
 
 class _Ran:
-    """A guest's server whose tool has run already."""
+    """A guest's server whose tool has run already: the handler of calls only tells with what."""
 
-    def __init__(self, server: Server[Any], result: Any) -> None:
+    def __init__(self, server: Server[Any], handler: Handler) -> None:
         self._server = server
-        self._result = result
+        self._handler = handler
 
     def get_request_handler(self, method: str) -> HandlerEntry[Any] | None:
         """The handler of a method; that of the call answers what is there."""
         entry = self._server.get_request_handler(method)
-        return entry and replace(entry, handler=self._answer)
-
-    async def _answer(self, _context: Any, _params: Any) -> Any:
-        return self._result
+        return entry and replace(entry, handler=self._handler)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._server, name)

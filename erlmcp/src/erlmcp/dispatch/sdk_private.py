@@ -13,7 +13,7 @@ from importlib.metadata import version
 from typing import Any, Final, cast
 
 from mcp.server.connection import Connection
-from mcp.server.context import ServerMiddleware
+from mcp.server.context import ServerMiddleware, ServerRequestContext
 from mcp.server.lowlevel.server import Server
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.tools.base import Tool
@@ -112,7 +112,7 @@ def _in_process(bus: Any) -> InMemorySubscriptionBus | None:
     return bus if type(bus) is InMemorySubscriptionBus else None
 
 
-_OPERATORS_TRACER: Final = "OTEL_PYTHON_TRACER_PROVIDER"
+OPERATORS_TRACER: Final = "OTEL_PYTHON_TRACER_PROVIDER"
 _PLAIN_META: Final = {
     "progressToken",
     CLIENT_CAPABILITIES_META_KEY,
@@ -128,7 +128,7 @@ class Untraced:
 
     def __init__(self, server: Server[Any]) -> None:
         self._server = server
-        self._possible = _TRACES_KNOWN and _OPERATORS_TRACER not in os.environ
+        self._possible = _TRACES_KNOWN and OPERATORS_TRACER not in os.environ
 
     def serves(self, params: Mapping[str, Any] | None) -> bool:
         """Whether nobody can tell that there is no span: no provider, and no trace to go on with."""
@@ -151,16 +151,22 @@ def has_cleanup(connection: Connection) -> bool:
     return bool(getattr(connection.exit_stack, "_exit_callbacks", True))
 
 
-def tool_context(
-    server: Any, runner: ServerRunner[Any], dispatch: DispatchContext[Any], params: dict[str, Any]
-) -> Context[Any, Any]:
-    """What the kernel gives to a tool that has a parameter for it, made by the kernel's own steps.
+def request_context(
+    runner: ServerRunner[Any], dispatch: DispatchContext[Any], params: dict[str, Any]
+) -> ServerRequestContext[Any, Any]:
+    """The kernel's context of a call, made by its own steps.
 
-    Only for a server that has a ``tool_table``, which means that its release is known to have these steps.
+    Only for a server that has a tool table, which means that its release is known to have these steps.
     """
     meta = RequestParams.model_validate(params, by_name=False).meta if "_meta" in params else None
     version = runner.connection.protocol_version
-    request_context = runner._make_context(dispatch, "tools/call", params, meta, version)  # noqa: SLF001
+    return runner._make_context(dispatch, "tools/call", params, meta, version)  # noqa: SLF001
+
+
+def tool_context(
+    server: Any, request_context: ServerRequestContext[Any, Any], params: dict[str, Any]
+) -> Context[Any, Any]:
+    """What an ``MCPServer`` gives to a tool that has a parameter for it; as ``request_context``."""
     return Context(
         request_context=request_context,
         mcp_server=server,
@@ -169,7 +175,7 @@ def tool_context(
     )
 
 
-_KNOWN_RELEASE: Final = "2.3."
+KNOWN_SDK: Final = "2.3."
 """The series whose way of calling a tool ``erlmcp.dispatch.compiled`` repeats; any other keeps the kernel."""
 
 
@@ -212,9 +218,7 @@ def tool_table(server: Any) -> ToolTable | None:
     None for a subclass or an object that overrides a step of the call, for middleware other than the SDK's
     own, for extensions that intercept calls, for a tracer that would see a span, and for another release.
     """
-    known = (
-        _TRACES_KNOWN and version("mcp").startswith(_KNOWN_RELEASE) and hasattr(ServerRunner, "_make_context")
-    )
+    known = _TRACES_KNOWN and version("mcp").startswith(KNOWN_SDK) and hasattr(ServerRunner, "_make_context")
     if not known or not isinstance(server, MCPServer):
         return None
     lowlevel, manager = lowlevel_of_mcpserver(server), getattr(server, "_tool_manager", None)
@@ -235,7 +239,7 @@ def tool_table(server: Any) -> ToolTable | None:
         or getattr(entry.handler, "__self__", None) is not server
         or overridden
         or "tools/call" in lowlevel.cache_hints
-        or _OPERATORS_TRACER in os.environ
+        or OPERATORS_TRACER in os.environ
     ):
         return None
     table = ToolTable(cast("MCPServer[Any]", server), lowlevel, manager, tools)

@@ -9,15 +9,18 @@ import asyncio
 import json
 import logging
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import fastmcp
 import pytest
-from mcp.server.mcpserver import MCPServer
+from fastmcp.tools.function_tool import FunctionTool
+from mcp.server.mcpserver import Context
 
 from erlmcp.config.schema import Settings
 from erlmcp.dispatch.compiled import CompiledTool
+from erlmcp.dispatch.compiled_fastmcp import CompiledFastMCPTool
 from erlmcp.sessions.bus import LocalBus
 from erlmcp.sessions.sealed import KeyRing
 from erlmcp.telemetry.meter import Meter
@@ -32,6 +35,7 @@ META = {
     "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
 }
 LIMIT_S = 20
+MCPSERVER, FASTMCP = "MCPServer", "FastMCP"
 
 
 class Line(asyncio.Transport):
@@ -62,7 +66,10 @@ class Line(asyncio.Transport):
 class Bench:
     """One runtime whose tools come and go."""
 
-    def __init__(self, runtime: GuestRuntime, server: MCPServer[Any]) -> None:
+    framework = MCPSERVER
+    context_type: Any = Context
+
+    def __init__(self, runtime: GuestRuntime, server: Any) -> None:
         self.runtime = runtime
         self.server = server
         self.compiled = 0
@@ -156,14 +163,55 @@ def loop():
 
 @pytest.fixture(autouse=True)
 def quiet(caplog):
-    """The SDK writes a traceback for each crash; only the test about the log wants them."""
+    """A traceback is written for each crash; only the tests about the log want them."""
     caplog.set_level(logging.CRITICAL, logger="mcp")
+    caplog.set_level(logging.CRITICAL, logger="fastmcp")
+
+
+class FastBench(Bench):
+    """The same on FastMCP."""
+
+    framework = FASTMCP
+    context_type = fastmcp.Context
+
+    @asynccontextmanager
+    async def offered(self, tool: Any, name: str = "tool", **options: Any) -> Any:
+        structured = options.pop("structured_output", None)
+        if structured is False:
+            options["output_schema"] = None
+        self.server.add_tool(FunctionTool.from_function(tool, name=name, **options))
+        try:
+            yield
+        finally:
+            self.server.local_provider.remove_tool(name)
 
 
 @pytest.fixture
 def bench(loop, monkeypatch):
-    found = loop.run(_start())
-    original, original_now = CompiledTool.call, CompiledTool.call_now
+    """On the official SDK."""
+    with counting(loop.run(_start(Bench, "growing")), CompiledTool, monkeypatch) as found:
+        yield found
+        loop.run(found.runtime.close())
+
+
+@pytest.fixture
+def fast_bench(loop, monkeypatch):
+    """On FastMCP."""
+    with counting(loop.run(_start(FastBench, "growing_fast")), CompiledFastMCPTool, monkeypatch) as found:
+        yield found
+        loop.run(found.runtime.close())
+
+
+@pytest.fixture(params=[MCPSERVER, FASTMCP])
+def any_bench(request):
+    """On each framework."""
+    return request.getfixturevalue("bench" if request.param == MCPSERVER else "fast_bench")
+
+
+@contextmanager
+def counting(found: Bench, kind: type, monkeypatch: Any) -> Any:
+    """Count the compiled calls of tools of a kind."""
+    original, original_now = kind.call, kind.call_now
 
     def counted(*arguments: Any) -> Any:
         found.compiled += 1
@@ -174,18 +222,17 @@ def bench(loop, monkeypatch):
         found.at_once += 1
         return original_now(*arguments)
 
-    monkeypatch.setattr(CompiledTool, "call", counted)
-    monkeypatch.setattr(CompiledTool, "call_now", counted_now)
+    monkeypatch.setattr(kind, "call", counted)
+    monkeypatch.setattr(kind, "call_now", counted_now)
     yield found
-    loop.run(found.runtime.close())
 
 
-async def _start() -> Bench:
+async def _start(kind: type[Bench], guest: str) -> Bench:
     runtime = await GuestRuntime.start(
-        f"{GUESTS}/growing.py:server",
+        f"{GUESTS}/{guest}.py:server",
         settings=Settings(),
         keys=KeyRing([KeyRing.generate()]),
         bus=LocalBus(),
         meter=Meter(),
     )
-    return Bench(runtime, sys.modules["erlmcp_guest_growing"].server)
+    return kind(runtime, sys.modules[f"erlmcp_guest_{guest}"].server)

@@ -16,6 +16,9 @@ AS_TASK: Final[ContextVar[bool]] = ContextVar("erlmcp_as_task", default=False)
 """Whether the handler runs in a call that may become a task."""
 
 
+_MARK: Final = "served_by_erlmcp"
+
+
 def offer_tasks(server: Server[Any], found: Any) -> bool:
     """Declare the extension; False, and nothing is changed, when the guest serves it itself.
 
@@ -28,16 +31,21 @@ def offer_tasks(server: Server[Any], found: Any) -> bool:
     if registry is None or not hasattr(found, "add_extension"):
         server.extensions[EXTENSION] = {}
         return True
-    kind = type("ServedByErlmcp", (registry.ServerExtension,), {"identifier": EXTENSION})
+    kind = type("ServedByErlmcp", (registry.ServerExtension,), {"identifier": EXTENSION, _MARK: True})
     try:
         found.add_extension(kind())
     except ValueError:  # there is one already
         return False
-    found.add_middleware(_pass_protocol_errors)
+    found.add_middleware(pass_protocol_errors)
     return True
 
 
-async def _pass_protocol_errors(context: Any, call_next: Callable[[Any], Awaitable[Any]]) -> Any:
+def changes_no_call(part: Any) -> bool:
+    """Whether a middleware or an extension of a FastMCP is one of those above, which act on tasks only."""
+    return part is pass_protocol_errors or getattr(type(part), _MARK, False) is True
+
+
+async def pass_protocol_errors(context: Any, call_next: Callable[[Any], Awaitable[Any]]) -> Any:
     """FastMCP makes results of protocol errors that a tool raises; of a task they are how it failed."""
     try:
         return await call_next(context)

@@ -12,8 +12,10 @@ from typing import Any, Final
 
 from mcp.server.connection import Connection
 
-from erlmcp.dispatch.compiled import Answer, CompiledTool, CompiledTools, Unwritten
+from erlmcp.dispatch.compiled_tools import Answer, Compiled, CompiledTools, Unwritten
+from erlmcp.dispatch.compiling import compiled_tools
 from erlmcp.dispatch.context import CallContext
+from erlmcp.dispatch.on_demand import OnDemand
 from erlmcp.protocol import jsonrpc
 from erlmcp.protocol.faults import Fault
 from erlmcp.protocol.jsonrpc import Malformed, Request
@@ -32,11 +34,11 @@ class CompiledCalls:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._tools = CompiledTools(service.guest)
+        self._tools = compiled_tools(service.guest)
         self._max_depth = service.settings.mcp.max_json_depth
         self._envelopes: dict[bytes, Envelope] = {}
 
-    def plain(self, raw: bytes) -> tuple[PlainCall, CompiledTool] | None:
+    def plain(self, raw: bytes) -> tuple[PlainCall, Compiled] | None:
         """The call and its tool; None when it must go the ordinary way."""
         call = decode_plain_call(raw, max_depth=self._max_depth)
         if call is None:
@@ -75,7 +77,7 @@ class CompiledCalls:
         self,
         line: Line,
         era: str,
-        plain: tuple[PlainCall, CompiledTool],
+        plain: tuple[PlainCall, Compiled],
         version: str,
         connection: Callable[[], Connection],
         make_context: Callable[[ChannelCall], CallContext],
@@ -92,7 +94,7 @@ class CompiledCall(ChannelCall):
         service: Service,
         line: Line,
         era: str,
-        plain: tuple[PlainCall, CompiledTool],
+        plain: tuple[PlainCall, Compiled],
         tools: CompiledTools,
         version: str,
         connection: Callable[[], Connection],
@@ -102,31 +104,29 @@ class CompiledCall(ChannelCall):
         super().__init__(service, line, Request(call.id, "tools/call", None), era, make_context, None)
         self._plain = call.params
         self._shapes = tools.shapes(version)
+        self._version = version
         self._connection = connection
 
     async def _answer(self) -> tuple[bytes, str]:
-        if self._tool.wants_context:
-            return await self._answer_with_context(self._plain.as_params())
+        tool, request_id = self._tool, self.request.id
+        kernel, shapes = self._service.kernel, self._shapes
         try:
-            answer = await self._tool.call(self.request.id, self._plain.arguments, self._shapes)
+            if tool.looks_at_request:
+                return self._told(await kernel.call(tool, shapes, request_id, self._asked()))
+            return self._told(await tool.call(request_id, self._plain.arguments, shapes))
         except Unwritten as unwritten:
-            return self._encoded(await self._finished_by_kernel(unwritten.result))
-        return self._told(answer)
+            handler = unwritten.handler
+        return self._encoded(await kernel.finish(self._asked(), handler))
 
-    async def _answer_with_context(self, params: dict[str, Any]) -> tuple[bytes, str]:
-        self.request = Request(self.request.id, "tools/call", params)
-        answer = await self._service.kernel.call_with_context(
-            self._tool, self._shapes, self.context, self._connection(), params
-        )
-        return self._encoded(answer) if isinstance(answer, dict) else self._told(answer)
-
-    def _told(self, answer: Answer) -> tuple[bytes, str]:
+    def _told(self, answer: Answer | dict[str, Any]) -> tuple[bytes, str]:
+        if isinstance(answer, dict):
+            return self._encoded(answer)
         return answer.payload, "tool_error" if answer.failed else "ok"
 
-    async def _finished_by_kernel(self, result: Any) -> dict[str, Any]:
-        params = self._plain.as_params()
-        self.request = Request(self.request.id, "tools/call", params)
-        return await self._service.kernel.finish(self.context, self._connection(), params, result)
+    def _asked(self) -> OnDemand:
+        return self._service.kernel.on_demand(
+            self._plain, self._version, self._line.transport_name, lambda: self.context, self._connection
+        )
 
 
 def modern_connection(envelope: Envelope) -> Connection:

@@ -16,7 +16,9 @@ from mcp_types import CLIENT_CAPABILITIES_META_KEY, CLIENT_INFO_META_KEY, PROTOC
 from mcp_types.methods import validate_client_request
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
-from erlmcp.dispatch.compiled import Answer, CompiledTool, CompiledTools, Unwritten
+from erlmcp.dispatch.compiled_tools import Answer, Compiled, CompiledTools, Unwritten
+from erlmcp.dispatch.compiling import compiled_tools
+from erlmcp.dispatch.on_demand import OnDemand
 from erlmcp.protocol import jsonrpc
 from erlmcp.protocol.eras import HANDSHAKE, MODERN, is_modern_version
 from erlmcp.protocol.faults import Fault
@@ -30,7 +32,7 @@ from erlmcp.transports.http.known_heads import AtOnceWire, KnownHead
 from erlmcp.transports.streamable_http.call import Ask, Call, Resumption
 from erlmcp.transports.streamable_http.handshake import HandshakeRequests
 from erlmcp.transports.streamable_http.live import LiveSession
-from erlmcp.transports.streamable_http.service import Service
+from erlmcp.transports.streamable_http.service import TRANSPORT, Service
 
 PLAIN_META: Final = {PROTOCOL_VERSION_META_KEY, CLIENT_INFO_META_KEY, CLIENT_CAPABILITIES_META_KEY}
 _MAX_ENVELOPES: Final = 64
@@ -58,7 +60,7 @@ class CompiledCalls:
     def __init__(self, service: Service, handshake: HandshakeRequests) -> None:
         self._service = service
         self._handshake = handshake
-        self._tools = CompiledTools(service.guest)
+        self._tools = compiled_tools(service.guest)
         self._max_depth = service.settings.mcp.max_json_depth
 
     def serve_now(self, head: JudgedHead, wire: AtOnceWire, known: KnownHead, body: bytes) -> bool:
@@ -116,9 +118,7 @@ class CompiledCalls:
             return head.may_be_modern and self._serve_modern(exchange, head, call, tool)
         return head.session_id is not None and self._serve_in_session(exchange, head, call, tool)
 
-    def _serve_modern(
-        self, exchange: Exchange, head: JudgedHead, call: PlainCall, tool: CompiledTool
-    ) -> bool:
+    def _serve_modern(self, exchange: Exchange, head: JudgedHead, call: PlainCall, tool: Compiled) -> bool:
         approved = head.envelopes.get(bytes(call.params.meta))
         if approved is None or approved[0] != call.params.name:
             approved = self._approve(exchange, head, call)
@@ -150,7 +150,7 @@ class CompiledCalls:
         return approved
 
     def _serve_in_session(
-        self, exchange: Exchange, head: JudgedHead, call: PlainCall, tool: CompiledTool
+        self, exchange: Exchange, head: JudgedHead, call: PlainCall, tool: Compiled
     ) -> bool:
         session = self._session(head)
         if session is None:
@@ -172,7 +172,7 @@ class CompiledCalls:
         exchange: Exchange,
         head: JudgedHead,
         call: PlainCall,
-        tool: CompiledTool,
+        tool: Compiled,
         session: LiveSession | None,
         ended: BaseException,
     ) -> None:
@@ -186,7 +186,7 @@ class CompiledCalls:
         self,
         exchange: Exchange,
         call: PlainCall,
-        tool: CompiledTool,
+        tool: Compiled,
         envelope: Envelope,
         ended: BaseException | None = None,
     ) -> None:
@@ -204,7 +204,7 @@ class CompiledCalls:
         self,
         exchange: Exchange,
         call: PlainCall,
-        tool: CompiledTool,
+        tool: Compiled,
         session: LiveSession,
         ended: BaseException | None = None,
     ) -> None:
@@ -217,7 +217,7 @@ class CompiledCalls:
             self._tools,
             session.facts.protocol_version,
             lambda: session.connection,
-            ask=self._handshake.ask_of(session) if tool.wants_context else None,
+            ask=self._handshake.ask_of(session) if tool.looks_at_request else None,
             resumption=self._handshake.resumption_of(session),
             on_end=lambda over: self._handshake.call_ended(session, over),
             ended=ended,
@@ -249,7 +249,7 @@ class CompiledCall(Call):
         exchange: Exchange,
         era: str,
         call: PlainCall,
-        tool: CompiledTool,
+        tool: Compiled,
         tools: CompiledTools,
         version: str,
         connection: Callable[[], Connection],
@@ -269,31 +269,23 @@ class CompiledCall(Call):
         self._connection = connection
 
     async def _answer(self) -> tuple[bytes, str]:
-        params = self._plain
+        tool, shapes, request_id = self._tool, self._tools.shapes(self._version), self.request.id
         try:
             if self._ended is not None:
                 raise self._ended
-            if self._tool.wants_context:
-                return await self._answer_with_context(params.as_params())
-            answer = await self._tool.call(
-                self.request.id, params.arguments, self._tools.shapes(self._version)
-            )
+            if tool.looks_at_request:
+                return self._told(await self._service.kernel.call(tool, shapes, request_id, self._asked()))
+            return self._told(await tool.call(request_id, self._plain.arguments, shapes))
         except Unwritten as unwritten:
-            result = await self._finished_by_kernel(unwritten.result)
-            return self._encoded(result)
-        return self._told(answer)
+            handler = unwritten.handler
+        return self._encoded(await self._service.kernel.finish(self._asked(), handler))
 
-    async def _answer_with_context(self, params: dict[str, Any]) -> tuple[bytes, str]:
-        self.request = Request(self.request.id, "tools/call", params)
-        answer = await self._service.kernel.call_with_context(
-            self._tool, self._tools.shapes(self._version), self.context, self._connection(), params
-        )
-        return self._encoded(answer) if isinstance(answer, dict) else self._told(answer)
-
-    def _told(self, answer: Answer) -> tuple[bytes, str]:
+    def _told(self, answer: Answer | dict[str, Any]) -> tuple[bytes, str]:
+        if isinstance(answer, dict):
+            return self._encoded(answer)
         return answer.payload, "tool_error" if answer.failed else "ok"
 
-    async def _finished_by_kernel(self, result: Any) -> dict[str, Any]:
-        params = self._plain.as_params()
-        self.request = Request(self.request.id, "tools/call", params)
-        return await self._service.kernel.finish(self.context, self._connection(), params, result)
+    def _asked(self) -> OnDemand:
+        return self._service.kernel.on_demand(
+            self._plain, self._version, TRANSPORT, lambda: self.context, self._connection
+        )
