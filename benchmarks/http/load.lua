@@ -1,7 +1,8 @@
 -- The load: one prepared request for each session, a fresh id each time, and one line of JSON at the end.
+-- Where a header field holds @TRACE@ the id stands there, too.
 -- Arguments after "--": file of header fields, file of the body, file of session ids, mean pause in ms (or 0).
 
-local prepared, tail, next_one, next_id, pause = {}, "", 0, 1000000, 0
+local prepared, tail, next_one, next_id, pause, traced = {}, "", 0, 1000000, 0, false
 local least_id, most_id = 1000000, 9999999 -- ids of one length, so that content-length never changes
 
 local function read(path)
@@ -21,13 +22,16 @@ function init(arguments)
   end
   if #prepared == 0 then prepared[1] = head .. "\r\n" .. before end
   tail = after
+  traced = prepared[1]:find("@TRACE@", 1, true) ~= nil
   pause = tonumber(arguments[4])
 end
 
 function request()
   next_one = next_one % #prepared + 1
   next_id = next_id < most_id and next_id + 1 or least_id
-  return prepared[next_one] .. next_id .. tail
+  local request = prepared[next_one]
+  if traced then request = request:gsub("@TRACE@", next_id) end
+  return request .. next_id .. tail
 end
 
 local function paced() return math.random(0, math.floor(2 * pause)) end

@@ -55,6 +55,8 @@ def message_for(target: Target) -> Message:
             "mcp-method": "tools/call",
             "mcp-name": target.tool,
         }
+    if target.traced:
+        fields["traceparent"] = "00-0af7651916cd43dd8448eb210@TRACE@-b7ad6b7169203331-01"
     call = {"jsonrpc": "2.0", "id": ID_MARK, "method": "tools/call", "params": params}
     return Message(fields, json.dumps(call, separators=(",", ":")))
 

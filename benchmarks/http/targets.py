@@ -21,12 +21,14 @@ class Target:
 
     ``command`` is split at blanks; ``{python}`` and ``{bin}`` are this interpreter and its folder,
     ``{port}`` and ``{port2}`` free ports, ``{folder}`` an empty folder, ``{config}`` erlmcp's configuration.
+    The requests of a ``traced`` target have a ``traceparent`` of their own each, as of instrumented clients.
     """
 
     name: str
     command: str
     mode: Mode
     tool: str = "add"
+    traced: bool = False
 
 
 _PEER: Final = "{python} -m benchmarks.http.peers "
@@ -45,6 +47,7 @@ FASTMCP_DEFAULT: Final = "FastMCP, default mode"
 BARE: Final = "bare JSON server"
 OURS: Final = "erlmcp, modern"
 OURS_SESSION: Final = "erlmcp, session"
+OURS_TRACED: Final = "erlmcp, modern, traced clients"
 OURS_SYNC: Final = "erlmcp, modern, sync tool"
 OURS_CONTEXT: Final = "erlmcp, modern, tool with context"
 OURS_LOWLEVEL: Final = "erlmcp, modern, low-level server"
@@ -55,6 +58,7 @@ OURS_FASTMCP: Final = "erlmcp, modern, FastMCP guest"
 TARGETS: Final = (
     Target(BARE, "{python} -m benchmarks.http.bare {port}", Mode.BARE),
     Target(OURS, _OURS, Mode.MODERN),
+    Target(OURS_TRACED, _OURS, Mode.MODERN, traced=True),
     Target(OURS_SESSION, _OURS, Mode.SESSION),
     Target(OURS_SYNC, _OURS, Mode.MODERN, tool="add_sync"),
     Target(OURS_CONTEXT, _OURS, Mode.MODERN, tool="add_with_context"),
@@ -88,6 +92,7 @@ GOALS: Final = (
     Goal(OURS_SYNC, SDK_SYNC, 5.0, 5.0),
     Goal(OURS_CONTEXT, SDK_CONTEXT, 3.0, 2.0),
     Goal(OURS_LOWLEVEL, SDK_LOWLEVEL, 2.0, 2.0),
+    Goal(OURS_TRACED, SDK_BEST, 10.0, 8.0),
     Goal(OURS_TWO, OURS, 0.85, 0.85),
     Goal(OURS_MANY, OURS, 0.97, 0.95),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from erlmcp.config.schema import HttpSettings
@@ -55,19 +55,84 @@ def facts(request: HttpRequest) -> tuple[object, ...]:
     version=st.sampled_from(["1.1", "1.0"]),
 )
 def test_a_known_head_gives_the_request_that_the_parser_gives(bodies, fields, version):
-    heads = KnownHeads()
+    heads = KnownHeads(HttpSettings())
     first, second = (post(body, *fields, version=version) for body in bodies)
     assert heads.find(second) is None
     heads.learn(first, parsed(first))
     found = heads.find(second)
     assert found is not None
-    known, body = found
-    assert facts(known.request_with(body, "peer", ("local", 1))) == facts(parsed(second))
+    known, body, passing = found
+    assert facts(known.request_with(body, "peer", ("local", 1), passing)) == facts(parsed(second))
+
+
+PASSING = [
+    "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    "TraceParent:  00-1af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00 ",
+    "tracestate: a=1,b=2",
+    "x-request-id: 7",
+    "X-Request-ID: another one",
+    "baggage: k=v;p",
+    "x-request-id:",
+    "x-request-id: \xe9",
+    "x-request-id: a\tb",
+    "x-request-identity: 1",
+    "not-traceparent: 00",
+]
+
+
+def without_order(request: HttpRequest) -> tuple[object, ...]:
+    method, target, pairs, *others = facts(request)
+    return method, target, sorted(pairs), *others
+
+
+@settings(max_examples=400)
+@given(
+    plain=st.lists(st.sampled_from(["x: 1", "accept: a", "y: 2"]), max_size=3, unique=True),
+    first=st.lists(st.sampled_from(PASSING), max_size=4),
+    second=st.lists(st.sampled_from(PASSING), max_size=4),
+    at=st.integers(0, 3),
+)
+def test_fields_that_are_only_passed_on_do_not_make_a_head_unknown_nor_get_lost(plain, first, second, at):
+    heads = KnownHeads(HttpSettings())
+    datas = [post(b"abcd", *plain[:at], *passing, *plain[at:]) for passing in (first, second)]
+    heads.learn(datas[0], parsed(datas[0]))
+    found = heads.find(datas[1])
+    if found is not None:
+        known, body, passing = found
+        request = known.request_with(body, "peer", ("local", 1), passing)
+        assert without_order(request) == without_order(parsed(datas[1]))
+    if all_pass(first) and all_pass(second):
+        assert found is not None
+
+
+def all_pass(fields: list[str]) -> bool:
+    names = {field.partition(":")[0].lower() for field in fields}
+    return len(names) == len(fields) and set(fields) <= set(PASSING[:6])
+
+
+def test_a_field_that_goes_on_in_the_next_line_is_left_to_the_parser():
+    heads = KnownHeads(HttpSettings())
+    plain = post(b"abcd", "a: b")
+    heads.learn(plain, parsed(plain))
+    folded = post(b"abcd", "traceparent: x\r\n a: b")
+    assert heads.find(folded) is None
+
+
+def test_passing_fields_count_against_the_limits_like_any_others():
+    plain = post(b"abcd", "a: b")
+    traced = post(b"abcd", "a: b", "traceparent: x")
+    for limits, is_found in (
+        (HttpSettings(max_headers=4), True),
+        (HttpSettings(max_headers=3), False),
+    ):
+        heads = KnownHeads(limits)
+        heads.learn(plain, parsed(plain))
+        assert (heads.find(traced) is not None) == is_found
 
 
 @pytest.mark.parametrize("data", [b"", b"abc", b"abcdefg"])
 def test_another_length_of_data_is_left_to_the_parser(data):
-    heads = KnownHeads()
+    heads = KnownHeads(HttpSettings())
     request = post(b"abcd")
     heads.learn(request, parsed(request))
     assert heads.find(request[:-4] + data) is None
@@ -87,20 +152,20 @@ def test_another_length_of_data_is_left_to_the_parser(data):
     ids=range(6),
 )
 def test_what_could_be_framed_otherwise_is_not_learned(data):
-    heads = KnownHeads()
+    heads = KnownHeads(HttpSettings())
     heads.learn(data, parsed(data))
     assert len(heads) == 0
 
 
 def test_two_requests_in_one_piece_are_not_learned_as_one():
-    heads = KnownHeads()
+    heads = KnownHeads(HttpSettings())
     data = post(b"abcd")
     heads.learn(data + data, parsed(data))
     assert len(heads) == 0
 
 
 def test_no_more_heads_are_kept_than_allowed():
-    heads = KnownHeads()
+    heads = KnownHeads(HttpSettings())
     for number in range(MAX_HEADS + 1):
         data = post(b"abcd", f"x: {number}")
         heads.learn(data, parsed(data))

@@ -6,7 +6,7 @@ is joined by a comma as HTTP says, and remembered, because routing fields must n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 _BLANKS = b" \t"
 
@@ -30,6 +30,23 @@ class Headers(Mapping[str, str]):
         else:
             self.repeated.add(key)
             self._fields[key] = earlier + b", " + value
+
+    def with_more(self, fields: Iterable[tuple[bytes, bytes]]) -> Headers:
+        """These and others, which are not among these."""
+        more = Headers()
+        more._fields.update(self._fields)
+        more.repeated = self.repeated
+        for name, value in fields:
+            more._fields[name.lower()] = value
+        return more
+
+    def without(self, names: Iterable[bytes]) -> Headers:
+        """These but for some, by their names in lower case."""
+        fewer = Headers()
+        left_out = set(names)
+        fewer._fields.update((name, value) for name, value in self._fields.items() if name not in left_out)
+        fewer.repeated = self.repeated - left_out
+        return fewer
 
     def raw(self, name: bytes) -> bytes | None:
         """The value of a field by its lower-case name."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 from erlmcp.transports.http import heads
 from erlmcp.transports.http.deadline import Deadline
 from erlmcp.transports.http.exchange import Exchange
-from erlmcp.transports.http.known_heads import KnownHead
+from erlmcp.transports.http.known_heads import KnownHead, Passing
 from erlmcp.transports.http.reading import Reader, Refused, Upgrade
 from erlmcp.transports.http.request import HttpRequest
 
@@ -215,10 +215,10 @@ class HttpConnection(asyncio.Protocol):
             logger.exception("answering a request failed")
             exchange.respond(500)
 
-    def _answer_known(self, known: KnownHead, body: bytes) -> None:
+    def _answer_known(self, known: KnownHead, body: bytes, passing: Passing) -> None:
         at_once = known.at_once
-        if at_once is None or self._server.draining or not at_once(self, known, body):
-            self._answer(known.request_with(body, self.peer, self._local))
+        if at_once is None or self._server.draining or not at_once(self, known, body, passing):
+            self._answer(known.request_with(body, self.peer, self._local, passing))
 
     def answer_json(self, payload: bytes) -> None:
         """As ``AtOnceWire``."""
@@ -227,9 +227,9 @@ class HttpConnection(asyncio.Protocol):
         )
         self._deadline.set("keep-alive")
 
-    def exchange_for(self, known: KnownHead, body: bytes) -> Exchange:
+    def exchange_for(self, known: KnownHead, body: bytes, passing: Passing) -> Exchange:
         """As ``AtOnceWire``."""
-        return self._begin(known.request_with(body, self.peer, self._local))
+        return self._begin(known.request_with(body, self.peer, self._local, passing))
 
     def _idle(self) -> None:
         """Everything read so far is answered: read on."""

@@ -40,7 +40,7 @@ class HttpServer:
             "flush": limits.keep_alive_timeout_s,
         }
         self.draining = False
-        self.known_heads = KnownHeads()
+        self.known_heads = KnownHeads(limits)
         self.loop = asyncio.get_running_loop()
         self.outbox = Outbox(self.loop)
         self._connections: set[HttpConnection] = set()

@@ -28,7 +28,7 @@ from erlmcp.protocol.modern import Envelope, check_request
 from erlmcp.protocol.plain_call import PlainCall, decode_plain_call
 from erlmcp.sessions.sealed import SessionFacts
 from erlmcp.transports.http.exchange import Exchange
-from erlmcp.transports.http.known_heads import AtOnceWire, KnownHead
+from erlmcp.transports.http.known_heads import AtOnceWire, KnownHead, Passing
 from erlmcp.transports.streamable_http.call import Ask, Call, Resumption
 from erlmcp.transports.streamable_http.handshake import HandshakeRequests
 from erlmcp.transports.streamable_http.live import LiveSession
@@ -63,7 +63,9 @@ class CompiledCalls:
         self._tools = compiled_tools(service.guest)
         self._max_depth = service.settings.mcp.max_json_depth
 
-    def serve_now(self, head: JudgedHead, wire: AtOnceWire, known: KnownHead, body: bytes) -> bool:
+    def serve_now(
+        self, head: JudgedHead, wire: AtOnceWire, known: KnownHead, body: bytes, passing: Passing
+    ) -> bool:
         """Answer a call of a tool that never waits, in the turn in which it was read: no task, no exchange.
 
         Its envelope has been seen with this head before, so ``serve`` has put it through every check.
@@ -94,7 +96,7 @@ class CompiledCalls:
         try:
             answer = tool.call_now(call.id, plain.arguments, self._tools.shapes(version), turn)
         except BaseException as ended:  # noqa: BLE001 - a task raises it, as for any other tool
-            self._start(wire.exchange_for(known, body), head, call, tool, session, ended)
+            self._start(wire.exchange_for(known, body, passing), head, call, tool, session, ended)
             return True
         wire.answer_json(answer.payload)
         outcome = "tool_error" if answer.failed else "ok"
