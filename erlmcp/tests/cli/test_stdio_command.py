@@ -27,6 +27,12 @@ def shout(text: str) -> str:
     return text.upper()
 
 @server.tool()
+async def block() -> str:
+    import time
+    time.sleep(0.6)
+    return "unblocked"
+
+@server.tool()
 async def hang() -> str:
     import asyncio
     await asyncio.sleep(600)
@@ -95,6 +101,18 @@ def test_the_end_of_the_input_ends_it_at_once_even_while_a_call_hangs(started):
     assert started.wait(10) == 0
 
 
+def test_a_blocked_loop_is_named_on_standard_error_and_the_process_stays(folder):
+    env = {**os.environ, "ERLMCP_LOOP_BLOCKED_WARN_S": "0.2", "ERLMCP_LOOP_BLOCKED_EXIT_S": "0.3"}
+    lines = request("tools/call", 1, name="block", arguments={}) + request("tools/list", 2)
+    with subprocess.Popen(COMMAND, cwd=folder, env=env, stdin=-1, stdout=-1, stderr=-1, text=True) as process:
+        process.stdin.write(lines)
+        process.stdin.flush()
+        assert {json.loads(process.stdout.readline())["id"] for _ in range(2)} == {1, 2}
+        _, told = process.communicate(timeout=LIMIT_S)
+    events = [json.loads(line) for line in told.splitlines() if "event-loop" in line]
+    assert [(line["event"], line["tool"]) for line in events] == [("event-loop.blocked", "block")]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_with_0(started, number):
     assert call(started, "tools/list", 1)["id"] == 1
@@ -122,7 +140,7 @@ def test_a_guest_that_cannot_be_loaded_is_an_error_on_standard_error_and_nothing
 async def test_the_official_client_does_its_round(folder, quiet, mode):
     server = StdioServerParameters(command=COMMAND[0], args=COMMAND[1:], cwd=folder, env=dict(os.environ))
     async with Client(stdio_client(server, errlog=quiet), mode=mode) as client:
-        assert [tool.name for tool in (await client.list_tools()).tools] == ["shout", "hang"]
+        assert [tool.name for tool in (await client.list_tools()).tools] == ["shout", "block", "hang"]
         result = await client.call_tool("shout", {"text": "hey"})
         assert result.content[0].text == "HEY"
         assert client.protocol_version == ("2025-11-25" if mode == "legacy" else "2026-07-28")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from erlmcp.telemetry.exposition import GenerationMetrics, exposition
-from erlmcp.telemetry.meter import BUCKETS_S, Meter
+from erlmcp.telemetry.meter import BUCKETS_S, MAX_BLOCKERS, Meter
 from erlmcp.telemetry.totals import Totals
 
 
@@ -46,6 +46,10 @@ def test_the_page_has_exactly_the_names_of_the_contract():
         "erlmcp_process_cpu_seconds_total",
         "erlmcp_generation_info",
         "erlmcp_worker_restarts_total",
+        "erlmcp_event_loop_blocked_total",
+        "erlmcp_event_loop_blocked_seconds_total",
+        "erlmcp_event_loop_lag_seconds",
+        "erlmcp_workers_stuck_total",
         "erlmcp_workers",
         "erlmcp_build_info",
     }
@@ -93,6 +97,21 @@ def test_a_label_cannot_break_out_of_its_line():
     assert info == [
         ("erlmcp_generation_info", ("generation", "g1"), ("state", "active"), ("version", 'a"\nevil 1'))
     ]
+
+
+def test_blocks_of_the_dead_stay_and_names_are_bounded_over_all_workers():
+    totals, shown = Totals(), None
+    for worker in range(3):
+        meter = Meter()
+        for number in range(MAX_BLOCKERS):
+            meter.blocked("tools/call", f"w{worker}t{number}", 2.0)
+        totals.keep(meter.snapshot(), cpu_s=0.0)
+    shown = _samples(_shown(totals, []))
+    blocks = {key: value for key, value in shown.items() if key[0] == "erlmcp_event_loop_blocked_total"}
+    assert len(blocks) == MAX_BLOCKERS + 1
+    assert sum(blocks.values()) == 3 * MAX_BLOCKERS
+    seconds = [value for key, value in shown.items() if key[0] == "erlmcp_event_loop_blocked_seconds_total"]
+    assert sum(seconds) == 6.0 * MAX_BLOCKERS
 
 
 def test_forgotten_generations_go_on_under_one_name():

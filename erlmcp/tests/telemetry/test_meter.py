@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erlmcp.telemetry.meter import BUCKETS_S, Meter
+from erlmcp.telemetry.meter import BUCKETS_S, MAX_BLOCKERS, OTHER_BLOCKERS, Meter
 
 
 def test_unknown_methods_share_one_label():
@@ -42,4 +42,17 @@ def test_a_refused_request_is_counted_but_not_timed():
         "requests": [["tools/call", "modern", "streamable-http", "client_error", 1]],
         "durations": {},
         "rejected": {"rate": 1},
+        "blocked": [],
     }
+
+
+def test_blocking_calls_beyond_the_bound_are_counted_together():
+    meter = Meter()
+    for number in range(MAX_BLOCKERS + 2):
+        meter.blocked("tools/call", f"t{number}", 1.5)
+    meter.blocked("tools/call", "t0", 0.5)
+    rows = {(method, name): sums for method, name, *sums in meter.snapshot()["blocked"]}
+    assert len(rows) == MAX_BLOCKERS + 1
+    assert rows["tools/call", "t0"] == [2, 2.0]
+    assert rows["tools/call", f"t{MAX_BLOCKERS - 1}"] == [1, 1.5]
+    assert rows[OTHER_BLOCKERS] == [2, 3.0]

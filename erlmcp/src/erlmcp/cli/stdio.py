@@ -22,6 +22,7 @@ from erlmcp.telemetry import logs
 from erlmcp.telemetry.meter import Meter
 from erlmcp.transports.runtime import GuestRuntime
 from erlmcp.transports.stdio.server import serve_stdio, take_over
+from erlmcp.transports.what_runs import watch_loop
 
 
 @dataclass(frozen=True)
@@ -55,15 +56,17 @@ async def _serve(
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    meter = Meter()
     runtime = await GuestRuntime.start(
         arguments.target,
         settings=settings,
         keys=keys,
         bus=LocalBus(),
-        meter=Meter(),
+        meter=meter,
         arguments=arguments.guest,
         factory=arguments.factory,
     )
+    watch = watch_loop(meter, warn_s=settings.loop_blocked_warn_s, exit_s=0, on_stuck=_nobody_replaces_us)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     serving = asyncio.create_task(serve_stdio(runtime.channels, real_in, real_out))
@@ -73,4 +76,9 @@ async def _serve(
     await asyncio.wait([serving], timeout=settings.drain_timeout_s)
     stopped.cancel()
     await runtime.close()
+    watch.stop()
     serving.cancel()
+
+
+def _nobody_replaces_us() -> None:
+    """This process is all that its client has: it is never ended for a handler that blocks it."""

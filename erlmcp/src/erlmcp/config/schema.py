@@ -162,6 +162,18 @@ class Settings(_Section):
     start_timeout_s: float = Field(
         30.0, gt=0, description="How long a generation may take to start, seconds."
     )
+    loop_blocked_warn_s: float = Field(
+        1.0,
+        ge=0,
+        description="A handler that keeps the event loop from turning this long is logged and counted by"
+        " name, seconds; zero means never.",
+    )
+    loop_blocked_exit_s: float = Field(
+        30.0,
+        ge=0,
+        description="A worker whose event loop has not turned this long is ended and replaced, seconds; zero"
+        " means never.",
+    )
     http: HttpSettings = Field(default_factory=HttpSettings)
     mcp: McpSettings = Field(default_factory=McpSettings)
     limits: LimitSettings = Field(default_factory=LimitSettings)

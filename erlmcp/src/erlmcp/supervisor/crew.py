@@ -12,7 +12,9 @@ from functools import partial
 from typing import Protocol
 
 from erlmcp.config.errors import ErlmcpError
-from erlmcp.supervisor.messages import Act, Ready
+from erlmcp.config.schema import Settings
+from erlmcp.supervisor import silence
+from erlmcp.supervisor.messages import STUCK_STATUS, Act, Ready
 from erlmcp.supervisor.process import (
     CommandFailedError,
     Ears,
@@ -68,11 +70,12 @@ class Crew:
         guest: what the first ready worker said about its guest.
     """
 
-    def __init__(self, owner: Owner, ears: Ears, *, size: int, start_timeout_s: float) -> None:
+    def __init__(self, owner: Owner, ears: Ears, *, size: int, settings: Settings) -> None:
         self._owner = owner
         self._ears = ears
         self._size = size
-        self._start_timeout_s = start_timeout_s
+        self._start_timeout_s = settings.start_timeout_s
+        self._silence_limit_s = settings.loop_blocked_exit_s
         self._alive: set[WorkerProcess] = set()
         self._ready: set[WorkerProcess] = set()
         self._keepers: list[asyncio.Task[None]] = []
@@ -204,17 +207,34 @@ class Crew:
                 self._owner.joined(worker)
                 if not first.done():
                     first.set_result(None)
+                status = await self._until_ended(worker)
             else:
                 worker.kill()
-            status = await worker.ended
+                status = await worker.ended
         finally:
             self._alive.discard(worker)
             self._ready.discard(worker)
         self._owner.left(worker)
         lived_s = loop.time() - began if fault is None else 0.0
         if not self._stopping.is_set():
-            log.error("worker.died", worker=worker.pid, status=status, lived_s=round(lived_s, 3))
+            log.error(
+                "worker.died",
+                worker=worker.pid,
+                status=status,
+                stuck=worker.stuck,
+                lived_s=round(lived_s, 3),
+            )
         return lived_s, fault
+
+    async def _until_ended(self, worker: WorkerProcess) -> int:
+        """The exit status of a worker that serves; one that falls silent is ended."""
+        minding = asyncio.create_task(silence.mind(worker, limit_s=self._silence_limit_s))
+        try:
+            status = await worker.ended
+        finally:
+            minding.cancel()
+        worker.stuck |= status == STUCK_STATUS
+        return status
 
     async def _until_ready(self, worker: WorkerProcess) -> ErlmcpError | None:
         try:

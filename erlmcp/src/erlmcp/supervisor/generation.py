@@ -18,6 +18,7 @@ from typing import Any
 
 from erlmcp.config.errors import ErlmcpError
 from erlmcp.config.load import Effective
+from erlmcp.supervisor.counting import counted
 from erlmcp.supervisor.crew import COMMAND_TIMEOUT_S, Crew
 from erlmcp.supervisor.messages import CHANNEL_VERSION, Act, Relay, Start
 from erlmcp.supervisor.process import (
@@ -105,7 +106,7 @@ class Generation:
             self,
             Ears(self._hear_log, self._hear_output, around.on_relay),
             size=spec.workers or settings.workers,
-            start_timeout_s=settings.start_timeout_s,
+            settings=settings,
         )
         self.audience = self._crew.audience
 
@@ -265,6 +266,7 @@ class Generation:
 
     def left(self, worker: WorkerProcess) -> None:
         """A worker has ended: keep what it counted."""
+        self.totals.stuck += worker.stuck
         if worker.report is not None:
             self.totals.keep(worker.report.metrics, cpu_s=worker.report.cpu_s)
 
@@ -321,20 +323,7 @@ class Generation:
 
     def metrics(self) -> GenerationMetrics:
         """The sum over the workers, those that have ended included."""
-        reports = [worker.report for worker in self.workers if worker.report is not None]
-        return GenerationMetrics(
-            generation=self.id,
-            version=self.spec.version,
-            state=self.state.value,
-            workers=len(self.workers),
-            restarts=self.totals.restarts,
-            in_flight=sum(report.in_flight for report in reports),
-            connections=sum(report.connections for report in reports),
-            streams=sum(report.streams for report in reports),
-            resident_memory_bytes=sum(report.resident_memory_bytes for report in reports),
-            cpu_s=self.totals.cpu_s + sum(report.cpu_s for report in reports),
-            counts=self.totals.with_living([report.metrics for report in reports]),
-        )
+        return counted(self.id, self.spec.version, self.state, self.workers, self.totals)
 
     # --- inside ---------------------------------------------------------------------------------
 

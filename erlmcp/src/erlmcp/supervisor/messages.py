@@ -6,11 +6,18 @@ message names the version of this vocabulary and the worker refuses one that it 
 
 from __future__ import annotations
 
+import signal
 from typing import Any, Literal
 
 import msgspec
 
 CHANNEL_VERSION = 2
+
+STUCK_STATUS = 86
+"""How a worker exits that ends itself because its event loop stands still."""
+
+WHERE_SIGNAL = signal.SIGUSR2
+"""On this a worker writes where each of its threads is, also when no Python code of it can run."""
 
 Act = Literal["listen", "stop-listening", "drain", "resume", "report", "log-level", "stop"]
 
@@ -74,6 +81,7 @@ class Report(msgspec.Struct, frozen=True, tag="report"):
     resident_memory_bytes: int
     cpu_s: float
     metrics: dict[str, Any]
+    loop_lag_s: float = 0.0
 
 
 class Relay(msgspec.Struct, frozen=True, tag="relay"):

@@ -20,6 +20,7 @@ from typing import cast
 from erlmcp.config.keys import ENVIRONMENT_NAMES
 from erlmcp.supervisor.channel import Channel
 from erlmcp.supervisor.messages import (
+    WHERE_SIGNAL,
     Act,
     Command,
     Done,
@@ -87,6 +88,9 @@ class WorkerProcess:
         ready: resolves when the guest has started, or raises StartFailedError or WorkerGoneError.
         ended: resolves with the exit status after everything it said was heard.
         report: what it counted last, if it has reported.
+        reports: how often it has.
+        silent_s: how long it has not, seconds; kept by whoever minds it.
+        stuck: it was ended because nothing in it could run.
     """
 
     pid: int
@@ -96,6 +100,9 @@ class WorkerProcess:
     ready: asyncio.Future[Ready]
     ended: asyncio.Future[int]
     report: Report | None = None
+    reports: int = 0
+    silent_s: float = 0.0
+    stuck: bool = False
     _pending: dict[int, asyncio.Future[None]] = field(default_factory=dict)
     _number: int = 0
 
@@ -127,9 +134,16 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """End it at once."""
+        self._signal(signal.SIGKILL)
+
+    def ask_where(self) -> None:
+        """Let it write where each of its threads is; a process that is stopped cannot."""
+        self._signal(WHERE_SIGNAL)
+
+    def _signal(self, number: signal.Signals) -> None:
         if not self.ended.done() and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+                signal.pidfd_send_signal(self._pidfd, number)
 
     def hear(self, message: Message) -> None:
         """What the worker says, but for relayed events."""
@@ -138,6 +152,7 @@ class WorkerProcess:
                 self._settle(number, fault)
             case Report():
                 self.report = message
+                self.reports += 1
             case Ready() if not self.ready.done():
                 self.ready.set_result(message)
             case StartFailed() if not self.ready.done():

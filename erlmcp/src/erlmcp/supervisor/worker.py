@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import faulthandler
 import gc
 import os
 import resource
@@ -18,6 +19,7 @@ import socket
 import sys
 import time
 import traceback
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import uvloop
@@ -28,6 +30,8 @@ from erlmcp.sessions.sealed import KeyRing
 from erlmcp.supervisor.channel import Channel, ChannelBus
 from erlmcp.supervisor.messages import (
     CHANNEL_VERSION,
+    STUCK_STATUS,
+    WHERE_SIGNAL,
     Command,
     Done,
     Message,
@@ -38,6 +42,7 @@ from erlmcp.supervisor.messages import (
     StartFailed,
 )
 from erlmcp.telemetry import logs
+from erlmcp.telemetry.loop_watch import LoopWatch
 from erlmcp.telemetry.meter import Meter
 
 if TYPE_CHECKING:
@@ -71,6 +76,7 @@ class Worker:
         self._sockets: dict[str, socket.socket] = {}
         self._listening: set[str] = set()
         self._runtime: GuestRuntime | None = None
+        self._watch: LoopWatch | None = None
         self._drain_timeout_s = 0.0
 
     async def run(self, channel_descriptor: int) -> int:
@@ -85,6 +91,8 @@ class Worker:
         await self._end(deadline_s)
         reporting.cancel()
         self._report()
+        if self._watch is not None:
+            self._watch.stop()
         self._channel.close()
         return 0
 
@@ -113,6 +121,7 @@ class Worker:
             self._refuse_guest(start.target, fault)
             return False
         _spare_the_collector()
+        self._watch = self._watch_loop(settings)
         self._listen("private")
         guest = self._runtime.guest
         self._report()
@@ -135,6 +144,16 @@ class Worker:
         )
         self._take_signals()  # again: the guest may have asked for them
         return runtime
+
+    def _watch_loop(self, settings: Settings) -> LoopWatch:
+        from erlmcp.transports.what_runs import watch_loop
+
+        return watch_loop(
+            self._meter,
+            warn_s=settings.loop_blocked_warn_s,
+            exit_s=settings.loop_blocked_exit_s,
+            on_stuck=partial(os._exit, STUCK_STATUS),
+        )
 
     def _take_signals(self) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the master
@@ -258,6 +277,7 @@ class Worker:
                 resident_memory_bytes=resident_memory_bytes(),
                 cpu_s=time.process_time(),
                 metrics=self._meter.snapshot(),
+                loop_lag_s=self._watch.lag_s if self._watch is not None else 0.0,
             )
         )
 
@@ -300,6 +320,8 @@ def main() -> None:
     parser.add_argument("--channel", type=int, required=True, help="descriptor of the socket to the master")
     parser.add_argument("--log", type=int, required=True, help="descriptor that takes log lines")
     arguments = parser.parse_args()
+    faulthandler.enable()  # a guest that crashes the interpreter leaves the place in the log
+    faulthandler.register(WHERE_SIGNAL)
     for descriptor in (arguments.channel, arguments.log):
         os.set_inheritable(descriptor, False)
     status = uvloop.run(_main(cast("int", arguments.channel), cast("int", arguments.log)))

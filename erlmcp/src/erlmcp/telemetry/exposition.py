@@ -35,6 +35,8 @@ class GenerationMetrics:
     resident_memory_bytes: int
     cpu_s: float
     counts: Counts
+    stuck: int = 0
+    loop_lag_s: float = 0.0
 
     @classmethod
     def of_the_past(cls, name: str, totals: Totals) -> GenerationMetrics:
@@ -45,6 +47,7 @@ class GenerationMetrics:
             state="gone",
             workers=0,
             restarts=totals.restarts,
+            stuck=totals.stuck,
             in_flight=0,
             connections=0,
             streams=0,
@@ -70,6 +73,7 @@ class _Page(Collector):
         yield from self._requests()
         yield from self._gauges()
         yield from self._processes()
+        yield from self._event_loops()
         build = GaugeMetricFamily("erlmcp_build_info", "The release of erlmcp.", labels=["version"])
         build.add_metric([self._erlmcp_version], 1)
         yield build
@@ -134,6 +138,38 @@ class _Page(Collector):
             restarts.add_metric([each.generation], each.restarts)
         yield cpu
         yield restarts
+
+    def _event_loops(self) -> Iterator[Metric]:
+        blocks = CounterMetricFamily(
+            "erlmcp_event_loop_blocked",
+            "How often a call kept an event loop from turning.",
+            labels=["generation", "method", "tool"],
+        )
+        seconds = CounterMetricFamily(
+            "erlmcp_event_loop_blocked_seconds",
+            "How long calls kept an event loop from turning.",
+            labels=["generation", "method", "tool"],
+        )
+        stuck = CounterMetricFamily(
+            "erlmcp_workers_stuck",
+            "Workers that were ended because their event loop stood still.",
+            labels=["generation"],
+        )
+        lag = GaugeMetricFamily(
+            "erlmcp_event_loop_lag_seconds",
+            "The longest that an event loop took to turn lately, of all workers.",
+            labels=["generation"],
+        )
+        for each in self._generations:
+            for call, (count, blocked_s) in sorted(each.counts.blocked.items()):
+                blocks.add_metric([each.generation, *call], count)
+                seconds.add_metric([each.generation, *call], blocked_s)
+            stuck.add_metric([each.generation], each.stuck)
+            lag.add_metric([each.generation], each.loop_lag_s)
+        yield blocks
+        yield seconds
+        yield stuck
+        yield lag
 
 
 def _cumulative(histogram: Histogram) -> list[tuple[str, float]]:

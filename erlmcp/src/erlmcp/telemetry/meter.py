@@ -41,6 +41,12 @@ METHODS: Final = frozenset(
 """Methods that are a label of their own. Any other is ``other``: a client must not be able to make labels."""
 
 
+MAX_BLOCKERS: Final = 50
+"""Calls that block the event loop and are a label of their own. Any more are ``other`` together."""
+
+OTHER_BLOCKERS: Final = ("other", "")
+
+
 class Histogram:
     """How often each duration was seen."""
 
@@ -63,6 +69,7 @@ class Meter:
         self._requests: Counter[tuple[str, str, str, str]] = Counter()
         self._durations: dict[str, Histogram] = {}
         self._rejected: Counter[str] = Counter()
+        self._blocked: dict[tuple[str, str], tuple[int, float]] = {}
 
     def finished(self, method: str, era: str, transport: str, outcome: str, seconds: float) -> None:
         """One request got its last byte, or will get none. ``outcome`` is one of ``OUTCOMES``."""
@@ -81,12 +88,16 @@ class Meter:
         """Something was turned away or cut before or beside a request. ``reason`` is a fixed word."""
         self._rejected[reason] += 1
 
+    def blocked(self, method: str, name: str, seconds: float) -> None:
+        """A call has kept the event loop from turning for so long; said by another thread than the loop's."""
+        add_blocked(self._blocked, (method, name), 1, seconds)
+
     def snapshot(self) -> dict[str, Any]:
         """All totals so far, JSON-able.
 
         ``requests`` is a list of ``[method, era, transport, outcome, count]``; ``durations`` maps a method to
         ``{"buckets": counts for each of BUCKETS_S and one beyond, not cumulative; "sum_s"}``; ``rejected``
-        maps a reason to a count.
+        maps a reason to a count; ``blocked`` is a list of ``[method, name, count, seconds]``.
         """
         return {
             "requests": [[*labels, count] for labels, count in self._requests.items()],
@@ -95,4 +106,15 @@ class Meter:
                 for method, histogram in self._durations.items()
             },
             "rejected": dict(self._rejected),
+            "blocked": [[*call, *sums] for call, sums in list(self._blocked.items())],
         }
+
+
+def add_blocked(
+    sums: dict[tuple[str, str], tuple[int, float]], call: tuple[str, str], count: int, seconds: float
+) -> None:
+    """Add to the sums of a call, by method and name; beyond ``MAX_BLOCKERS`` to those of all others."""
+    if call not in sums and len(sums) >= MAX_BLOCKERS:
+        call = OTHER_BLOCKERS
+    had = sums.get(call, (0, 0.0))
+    sums[call] = (had[0] + count, had[1] + seconds)

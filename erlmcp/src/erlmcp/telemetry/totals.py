@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from erlmcp.telemetry.meter import Histogram
+from erlmcp.telemetry.meter import Histogram, add_blocked
 
 
 @dataclass
@@ -21,11 +21,13 @@ class Counts:
         requests: by method, era, transport and outcome.
         durations: histogram by method.
         rejected: by reason.
+        blocked: how often, and how many seconds, a call kept the event loop from turning, by method and name.
     """
 
     requests: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
     durations: dict[str, Histogram] = field(default_factory=dict)
     rejected: Counter[str] = field(default_factory=Counter)
+    blocked: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
 
     def add_snapshot(self, snapshot: Mapping[str, Any]) -> None:
         """Add what one meter counted."""
@@ -34,6 +36,8 @@ class Counts:
         for method, data in snapshot.get("durations", {}).items():
             self._add_duration(method, data["buckets"], data["sum_s"])
         self.rejected.update(snapshot.get("rejected", {}))
+        for method, name, count, seconds in snapshot.get("blocked", ()):
+            add_blocked(self.blocked, (method, name), count, seconds)
 
     def add(self, other: Counts) -> None:
         """Add another sum."""
@@ -41,6 +45,8 @@ class Counts:
         for method, histogram in other.durations.items():
             self._add_duration(method, histogram.buckets, histogram.sum_s)
         self.rejected.update(other.rejected)
+        for call, (count, seconds) in other.blocked.items():
+            add_blocked(self.blocked, call, count, seconds)
 
     def _add_duration(self, method: str, buckets: Iterable[int], sum_s: float) -> None:
         histogram = self.durations.setdefault(method, Histogram())
@@ -54,12 +60,14 @@ class Totals:
     Attributes:
         cpu_s: processor time they used, seconds.
         restarts: workers that died unasked and were replaced.
+        stuck: those of them that were ended because their event loop stood still.
     """
 
     def __init__(self) -> None:
         self._past = Counts()
         self.cpu_s = 0.0
         self.restarts = 0
+        self.stuck = 0
 
     def keep(self, snapshot: Mapping[str, Any], *, cpu_s: float) -> None:
         """Take over the last report of a worker that has ended."""
@@ -71,6 +79,7 @@ class Totals:
         self._past.add(other.with_living([]))
         self.cpu_s += other.cpu_s
         self.restarts += other.restarts
+        self.stuck += other.stuck
 
     def with_living(self, snapshots: Iterable[Mapping[str, Any]]) -> Counts:
         """The sum over the past and the workers that live."""
