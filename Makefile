@@ -21,6 +21,7 @@ demo: $(STAMP) ## two releases for real: one goes well, one rolls itself back (u
 
 test: $(STAMP) ## every test
 	@sh scripts/system-parts.sh
+	@sh scripts/node-clients.sh
 	@$(BIN)/python -m pytest --numprocesses auto --dist loadgroup -m "not alone"
 	@$(BIN)/python -m pytest -m alone
 

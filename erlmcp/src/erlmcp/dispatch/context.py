@@ -18,11 +18,12 @@ from mcp.shared.jsonrpc_dispatcher import progress_token_from_params
 from mcp.shared.message import ServerMessageMetadata
 from mcp.shared.transport_context import TransportContext
 
-from erlmcp.protocol import jsonrpc
+from erlmcp.protocol import jsonrpc, log_levels
 from erlmcp.protocol.jsonrpc import RequestId
 
 CloseStream = Callable[[], Awaitable[None]]
 Amend = Callable[[str, dict[str, Any]], dict[str, Any]]
+LeastLevel = Callable[[], str | None]
 
 
 class Channel(Protocol):
@@ -60,6 +61,8 @@ class CallContext:
 
     Attributes:
         amend: changes the parameters of notifications before they are sent; None for nearly all requests.
+        least_level: gives the level below which the client wants no log messages; None where each request
+            says so for itself.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class CallContext:
         self.request_id = request_id
         self.address = address
         self.amend: Amend | None = None
+        self.least_level: LeastLevel | None = None
         self._channel = channel
         self._params = params
         self._make_request = make_request
@@ -112,7 +116,7 @@ class CallContext:
         opts: CallOptions | None = None,  # noqa: ARG002 - part of the SDK's protocol
     ) -> None:
         """Send a notification about this request; after the answer there is nothing to send it on."""
-        if self._closed:
+        if self._closed or is_unwanted(method, params, self.least_level):
             return
         told = None if params is None else dict(params)
         if self.amend is not None:
@@ -159,3 +163,11 @@ class CallContext:
     def close(self) -> None:
         """The request is answered: nothing more may be sent about it."""
         self._closed = True
+
+
+def is_unwanted(method: str, params: Mapping[str, Any] | None, least_level: LeastLevel | None) -> bool:
+    """Whether a notification is a log message below the level that the client has set for its session."""
+    if method != log_levels.LOG_MESSAGE or least_level is None:
+        return False
+    least = least_level()
+    return least is not None and not log_levels.is_wanted(params, least)

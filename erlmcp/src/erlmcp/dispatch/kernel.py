@@ -154,9 +154,13 @@ async def _close(connection: Connection) -> None:
         await aclose_shielded(connection)
 
 
-def new_connection(outbound: Outbound) -> Connection:
-    """A connection for an ``initialize`` that has not been answered yet."""
-    return Connection.for_loop(outbound)
+def new_connection(outbound: Outbound, session_id: str | None = None) -> Connection:
+    """A connection for an ``initialize`` that has not been answered yet.
+
+    Args:
+        session_id: tells this client from all others, for guests that keep something of each.
+    """
+    return Connection.for_loop(outbound, session_id=session_id)
 
 
 def restored_connection(

@@ -35,6 +35,7 @@ SSE_MESSAGE = "sse-message"
 SSE_TAKEN = "sse-taken"
 SUBSCRIBED = "subscribed"
 UNSUBSCRIBED = "unsubscribed"
+LOG_LEVELS = "log-levels"
 TASKS_CHANGED = "tasks-changed"
 TASK_ASKED = "task-asked"
 TASK_TOLD = "task-told"
@@ -49,7 +50,8 @@ class BusEvent(msgspec.Struct, frozen=True):
     request; ``stream-wanted`` asks for a stream of a session to which a client has come back, and the other
     ``stream-*`` kinds have the key that the asker chose for it; ``newcomer`` asks the others to repeat which
     sessions have ended, which they do by ``sessions-ended`` with a list of ids as data; ``subscribed`` and
-    ``unsubscribed`` have a session's id and a list of URIs as data, and are repeated for a newcomer, too;
+    ``unsubscribed`` have a session's id and a list of URIs as data, and are repeated for a newcomer, too, as
+    are ``log-levels``, which have levels by session's id as data;
     ``sse-message`` has the id of an HTTP+SSE stream and a POSTed message behind a nonce, which its owner
     repeats as the key of ``sse-taken``; ``tasks-changed`` has tasks and their owners as data, and is repeated
     for a newcomer; ``task-asked`` has an owner as key, and what it shall do to a task as data, which it

@@ -15,6 +15,7 @@ import msgspec
 
 from erlmcp.config.schema import McpSettings
 from erlmcp.sessions.bus import NEWCOMER, SESSION_ENDED, SESSION_USED, SESSIONS_ENDED, Bus, BusEvent
+from erlmcp.sessions.log_levels import LogLevels
 from erlmcp.sessions.sealed import KeyRing, SessionFacts, UnknownSessionError, new_sid
 from erlmcp.sessions.subscriptions import Subscriptions
 
@@ -41,6 +42,7 @@ class Sessions:
         self._ended: OrderedDict[str, float] = OrderedDict()
         self._unsubscribe = bus.subscribe(self._hear)
         self.subscriptions = Subscriptions(bus, self.is_idle)
+        self.log_levels = LogLevels(bus)
         bus.publish(BusEvent(NEWCOMER))
 
     def begin(self, protocol_version: str, client: dict[str, Any]) -> tuple[str, SessionFacts]:
@@ -93,6 +95,7 @@ class Sessions:
         """Hear no more events."""
         self._unsubscribe()
         self.subscriptions.close()
+        self.log_levels.close()
 
     def _hear(self, event: BusEvent) -> None:
         if event.kind == SESSION_USED:

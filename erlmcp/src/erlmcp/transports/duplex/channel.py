@@ -18,13 +18,14 @@ from mcp.server.runner import aclose_shielded
 from mcp.shared.dispatcher import CallOptions
 from mcp_types import INVALID_REQUEST
 
-from erlmcp.dispatch.context import CallContext
+from erlmcp.dispatch.context import CallContext, is_unwanted
 from erlmcp.dispatch.guest import LISTEN
 from erlmcp.dispatch.kernel import new_connection, transport_context
 from erlmcp.protocol import jsonrpc
 from erlmcp.protocol.eras import HANDSHAKE, MODERN
 from erlmcp.protocol.faults import RATE_LIMITED, Fault
 from erlmcp.protocol.jsonrpc import Malformed, Notification, Request, RequestId, Response
+from erlmcp.protocol.log_levels import SET_LEVEL, level_in
 from erlmcp.protocol.modern import check_envelope
 from erlmcp.protocol.pinning import EraPin
 from erlmcp.sessions.asking import Asking
@@ -77,7 +78,8 @@ class DuplexChannel:
         self._pin = EraPin(era)
         self.name = os.urandom(8).hex()
         """Unique; for whoever waits for something of this channel."""
-        self._connection: Connection = new_connection(self)
+        self._connection: Connection = new_connection(self, None if peer.is_alone else self.name)
+        self._log_level: str | None = None
         self._calls: dict[RequestId, ChannelCall] = {}
         self._held: deque[bytes] = deque()
         self._initializing = False
@@ -202,9 +204,13 @@ class DuplexChannel:
     def _serve_handshake(self, request: Request) -> None:
         async def work(context: CallContext) -> dict[str, Any]:
             CURRENT_SUBSCRIBER.set(Subscriber(self._subscriptions, self.name))
-            return await self._service.tasks.handshake(
+            context.least_level = self._least_level
+            result = await self._service.tasks.handshake(
                 context, self._connection, request.method, request.params
             )
+            if request.method == SET_LEVEL and (level := level_in(request.params)) is not None:
+                self._log_level = level
+            return result
 
         call = ChannelCall(self._service, self, request, HANDSHAKE, self._context_of, work)
         if request.method == "initialize":
@@ -303,7 +309,12 @@ class DuplexChannel:
         opts: CallOptions | None = None,  # noqa: ARG002 - part of the SDK's protocol
     ) -> None:
         """Send a notification outside any request; part of the SDK's ``Outbound``."""
+        if is_unwanted(method, params, self._least_level):
+            return
         await self.emit(jsonrpc.encode_notification(method, None if params is None else dict(params)))
+
+    def _least_level(self) -> str | None:
+        return self._log_level
 
     def tell_change(self, message: bytes) -> None:
         """Send a change notification of the handshake era, if this client has shaken hands."""

@@ -26,6 +26,11 @@ class Peer:
         self._request = request
 
     @property
+    def is_alone(self) -> bool:
+        """Whether it is the only client of its process."""
+        return self.transport_name == "stdio"
+
+    @property
     def headers(self) -> Headers | None:
         """The header fields that came with the opening request."""
         return None if self._request is None else self._request.headers

@@ -22,6 +22,7 @@ from erlmcp.protocol.eras import HANDSHAKE
 from erlmcp.protocol.faults import SESSION_TOO_LARGE, Fault, FaultError
 from erlmcp.protocol.headers import accepts
 from erlmcp.protocol.jsonrpc import NO_BATCH, Malformed, Message, Notification, Request, Response
+from erlmcp.protocol.log_levels import SET_LEVEL, level_in
 from erlmcp.sessions.asking import Asking
 from erlmcp.sessions.bus import CANCEL, RESOURCE_UPDATED, SESSION_ENDED, Bus, BusEvent
 from erlmcp.sessions.event_store import EventLimits, EventStore
@@ -53,7 +54,7 @@ class HandshakeRequests:
         self._sessions = sessions
         self._bus = bus
         self._asking = Asking(bus)
-        self._live = LiveSessions(service, bus, self._asking)
+        self._live = LiveSessions(service, bus, self._asking, sessions.log_levels)
         self._tracks = _tracks(service)
         self._streams = GetStreams(service, sessions, bus, self._tracks)
         self._unsubscribe = bus.subscribe(self._hear)
@@ -188,10 +189,15 @@ class HandshakeRequests:
             return
 
         async def work(context: CallContext) -> dict[str, Any]:
-            CURRENT_SUBSCRIBER.set(Subscriber(self._sessions.subscriptions, session.facts.sid))
-            return await self._service.tasks.handshake(
+            sid, levels = session.facts.sid, self._sessions.log_levels
+            CURRENT_SUBSCRIBER.set(Subscriber(self._sessions.subscriptions, sid))
+            context.least_level = partial(levels.of, sid)
+            result = await self._service.tasks.handshake(
                 context, session.connection, request.method, request.params
             )
+            if request.method == SET_LEVEL and (level := level_in(request.params)) is not None:
+                levels.set(sid, level)
+            return result
 
         def ended(call: Call) -> None:
             self.call_ended(session, call)

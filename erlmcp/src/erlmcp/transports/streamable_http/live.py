@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from functools import partial
 from itertools import islice
 from typing import Any, Final
 
@@ -15,11 +16,13 @@ from mcp.server.connection import Connection
 from mcp.server.runner import aclose_shielded
 from mcp.shared.dispatcher import CallOptions
 
+from erlmcp.dispatch.context import is_unwanted
 from erlmcp.dispatch.kernel import restored_connection
 from erlmcp.protocol import jsonrpc
 from erlmcp.protocol.jsonrpc import RequestId
 from erlmcp.sessions.asking import Asking
 from erlmcp.sessions.bus import SESSION_MESSAGE, Bus, BusEvent
+from erlmcp.sessions.log_levels import LogLevels
 from erlmcp.sessions.sealed import SessionFacts
 from erlmcp.transports.streamable_http.call import Call, Resumption
 from erlmcp.transports.streamable_http.get_stream import GetStream
@@ -33,8 +36,9 @@ _LOOK_AT: Final = 64
 class SessionOutbound:
     """What the server sends in a session outside any request: to its GET stream, on whatever worker it is."""
 
-    def __init__(self, sid: str, bus: Bus, asking: Asking, timeout_s: float) -> None:
+    def __init__(self, sid: str, bus: Bus, asking: Asking, levels: LogLevels, timeout_s: float) -> None:
         self._sid = sid
+        self._levels = levels
         self._bus = bus
         self._asking = asking
         self._timeout_s = timeout_s
@@ -57,6 +61,8 @@ class SessionOutbound:
         opts: CallOptions | None = None,  # noqa: ARG002 - part of the SDK's protocol
     ) -> None:
         """Send a notification; lost when the client opens no GET stream for long."""
+        if is_unwanted(method, params, partial(self._levels.of, self._sid)):
+            return
         await self._send(jsonrpc.encode_notification(method, None if params is None else dict(params)))
 
     async def _send(self, message: bytes) -> None:
@@ -86,10 +92,11 @@ class LiveSession:
 class LiveSessions:
     """The sessions of this worker, by their ``sid``."""
 
-    def __init__(self, service: Service, bus: Bus, asking: Asking) -> None:
+    def __init__(self, service: Service, bus: Bus, asking: Asking, levels: LogLevels) -> None:
         self._service = service
         self._bus = bus
         self._asking = asking
+        self._levels = levels
         self._sessions: OrderedDict[str, LiveSession] = OrderedDict()
 
     def find(self, sid: str) -> LiveSession | None:
@@ -111,7 +118,8 @@ class LiveSessions:
 
     def outbound(self, sid: str) -> SessionOutbound:
         """The way to the client of a session outside any request."""
-        return SessionOutbound(sid, self._bus, self._asking, self._service.settings.mcp.request_timeout_s)
+        timeout_s = self._service.settings.mcp.request_timeout_s
+        return SessionOutbound(sid, self._bus, self._asking, self._levels, timeout_s)
 
     def drop(self, sid: str) -> None:
         """The session has ended: end its stream, cancel its calls, run what it left to be cleaned up."""
