@@ -10,6 +10,7 @@ need() { # need PROGRAM PACKAGE
 }
 need ssh-keygen openssh-client
 need git git
+need openssl openssl
 ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
 
 [ -n "$missing" ] || exit 0
