@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
+from erlmcp.edge.tls import Identity
+
 NAMES = ("localhost", "mcp.example.com")
 
 
@@ -58,6 +60,9 @@ class Issued:
     @property
     def key_pem(self) -> bytes:
         return key_pem(self.key)
+
+    def identity(self, client_ca: bytes = b"") -> Identity:
+        return Identity(self.chain_pem.decode(), self.key_pem.decode(), client_ca.decode())
 
     def write(self, folder: Path, name: str = "server") -> tuple[Path, Path]:
         """Certificate and key; each replaced at once, as a tool that renews them does."""

@@ -6,8 +6,11 @@ An `Identity` is PEM text that was read and judged before (``erlmcp.edge.certifi
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import ssl
+from contextvars import ContextVar
 from typing import Final, Literal
 
 import msgspec
@@ -36,6 +39,50 @@ class Identity(msgspec.Struct, frozen=True):
         return f"Identity(mutual={bool(self.client_ca)})"
 
 
+accepted: Final[ContextVar[socket.socket | None]] = ContextVar("accepted", default=None)
+"""The connection for whose handshake an object is made; whoever accepts it says so."""
+
+
+class _Context(ssl.SSLContext):
+    """Its objects tell the client why a handshake fails."""
+
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
+        """As the standard library's."""
+        made = super().wrap_bio(incoming, outgoing, server_side, server_hostname, session)
+        assert isinstance(made, _Telling)
+        made.outgoing, made.connection = outgoing, accepted.get()
+        return made
+
+
+class _Telling(ssl.SSLObject):
+    """Sends the alert of a failed handshake (RFC 8446, 6.2); event loops close and leave it unsent."""
+
+    outgoing: ssl.MemoryBIO
+    connection: socket.socket | None
+
+    def do_handshake(self) -> None:
+        """As the standard library's."""
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError:
+            if self.connection is not None and self.outgoing.pending:
+                with contextlib.suppress(OSError):  # it is over either way
+                    self.connection.send(self.outgoing.read())
+            raise
+
+
+_Context.sslobject_class = _Telling
+
+
 def server_context(
     identity: Identity, *, minimum: Literal["1.2", "1.3"], protocols: tuple[str, ...] = ()
 ) -> ssl.SSLContext:
@@ -48,7 +95,7 @@ def server_context(
     Raises:
         ssl.SSLError: OpenSSL refuses the certificate, the key or the authorities.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = _Context(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[minimum]
     context.set_ciphers(CIPHERS)
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
