@@ -11,6 +11,7 @@ need() { # need PROGRAM PACKAGE
 need ssh-keygen openssh-client
 need git git
 need npm npm
+need openssl openssl
 ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
 
 [ -n "$missing" ] || exit 0

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +19,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # for authority: test modules stand in no package
 
 START_TIMEOUT_S = 30.0
 MODERN = "2026-07-28"
@@ -316,6 +319,20 @@ class ServerProcess:
 def until_fixture():
     """Wait for a condition, with a bound."""
     return until
+
+
+@pytest.fixture(scope="session")
+def program():
+    """Where a program of the system is. Without it the test is skipped here, and fails where CI=true."""
+
+    def find(name: str, package: str) -> str:
+        found = shutil.which(name)
+        if found is None:
+            lacking = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+            lacking(f"{name} is missing; install {package}")
+        return found
+
+    return find
 
 
 @pytest.fixture

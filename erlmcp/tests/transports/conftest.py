@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import ssl
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -12,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from authority import Authority
 
-from erlmcp.config.schema import HttpSettings, LimitSettings, McpSettings, Settings
+from erlmcp.config.schema import HttpSettings, LimitSettings, McpSettings, Settings, TlsSettings
+from erlmcp.edge.tls import Identity
 from erlmcp.sessions.bus import Bus, LocalBus
 from erlmcp.sessions.sealed import KeyRing
 from erlmcp.telemetry.meter import Meter
@@ -27,6 +30,13 @@ LIMIT_S = 20.0
 @pytest.fixture
 def anyio_backend():
     return ("asyncio", {"use_uvloop": True})
+
+
+def pytest_generate_tests(metafunc):
+    """Runs every test that has a server once in each of the ways that its module names."""
+    ways = getattr(metafunc.module, "WAYS", ())
+    if ways and "secured" in metafunc.fixturenames:
+        metafunc.parametrize("secured", [way == "tls" for way in ways], ids=ways, indirect=True)
 
 
 @pytest.fixture(autouse=True)
@@ -155,17 +165,25 @@ def modern_headers(message: dict[str, Any]) -> dict[str, str]:
 class Served:
     """One runtime with one listening socket."""
 
-    def __init__(self, runtime: GuestRuntime, sock: socket.socket, meter: Meter) -> None:
+    def __init__(
+        self,
+        runtime: GuestRuntime,
+        sock: socket.socket,
+        meter: Meter,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.tls = tls
+        """With what its clients connect; None when it speaks no TLS."""
         self.runtime = runtime
         self.sock = sock
         self.meter = meter
         self.port = sock.getsockname()[1]
         self.workshop: Any = getattr(sys.modules.get("erlmcp_guest_workshop"), "state", None)
-        self.url = f"http://127.0.0.1:{self.port}/mcp"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}/mcp"
         self._clients: list[RawClient] = []
 
     async def connect(self) -> RawClient:
-        client = RawClient(*await asyncio.open_connection("127.0.0.1", self.port))
+        client = RawClient(*await asyncio.open_connection("127.0.0.1", self.port, ssl=self.tls))
         self._clients.append(client)
         return client
 
@@ -242,10 +260,33 @@ async def until(condition, what: str = "the condition") -> None:
         raise AssertionError(f"{what} did not come true") from None
 
 
+@pytest.fixture(scope="session")
+def authority():
+    """Signs the certificates of servers and clients."""
+    return Authority()
+
+
+@pytest.fixture(scope="session")
+def issued(authority):
+    """The certificate of the servers."""
+    return authority.issue()
+
+
 @pytest.fixture
-async def serve(anyio_backend):
+def secured(request, monkeypatch, tmp_path, authority):
+    """Whether servers speak TLS. A module that holds for both names them in ``WAYS``."""
+    speaks = getattr(request, "param", False)
+    if speaks:  # real clients believe what this names
+        (tmp_path / "authority.pem").write_bytes(authority.pem)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+    return speaks
+
+
+@pytest.fixture
+async def serve(anyio_backend, secured, authority, issued):
     """A function that starts a runtime; all are closed at the end."""
     keys = KeyRing([KeyRing.generate()])
+    usual = issued.identity() if secured else None
     async with AsyncExitStack() as stack:
 
         async def start(
@@ -256,20 +297,28 @@ async def serve(anyio_backend):
             limits: dict[str, Any] | None = None,
             bus: Bus | None = None,
             ring: KeyRing = keys,
+            tls: dict[str, Any] | None = None,
+            identity: Identity | None = usual,
         ) -> Served:
             settings = Settings(
                 http=HttpSettings(**(http or {})),
                 mcp=McpSettings(**(mcp or {})),
                 limits=LimitSettings(**(limits or {})),
+                tls=TlsSettings(**(tls or {})),
             )
             meter = Meter()
             place = str(GUESTS / target) if target.partition(":")[0].endswith(".py") else target
             runtime = await GuestRuntime.start(
-                place, settings=settings, keys=ring, bus=bus or LocalBus(), meter=meter
+                place,
+                settings=settings,
+                keys=ring,
+                bus=bus or LocalBus(),
+                meter=meter,
+                identity=identity,
             )
             sock = listening_socket()
             runtime.listen(sock, "public")
-            served = Served(runtime, sock, meter)
+            served = Served(runtime, sock, meter, authority.client_context() if identity else None)
             stack.push_async_callback(served.close)
             return served
 

@@ -8,6 +8,7 @@ from erlmcp.dispatch.errors import GuestError
 from erlmcp.sessions.bus import LocalBus
 
 pytestmark = pytest.mark.anyio
+WAYS = ("plain", "tls")
 
 
 class Caller:

@@ -8,6 +8,7 @@ from erlmcp.sessions.bus import LocalBus
 from erlmcp.sessions.sealed import KeyRing
 
 pytestmark = pytest.mark.anyio
+WAYS = ("plain", "tls")
 
 VERSIONS = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"]
 ADD = {"name": "add", "arguments": {"a": 2, "b": 3}}

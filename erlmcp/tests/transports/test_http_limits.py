@@ -6,6 +6,7 @@ import logging
 import pytest
 
 pytestmark = pytest.mark.anyio
+WAYS = ("plain", "tls")
 
 PLAIN = b"GET /nowhere HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 

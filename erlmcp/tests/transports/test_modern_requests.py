@@ -10,6 +10,7 @@ from erlmcp.sessions.bus import BusEvent, LocalBus
 from erlmcp.sessions.sealed import KeyRing
 
 pytestmark = pytest.mark.anyio
+WAYS = ("plain", "tls")
 
 MODERN = "2026-07-28"
 

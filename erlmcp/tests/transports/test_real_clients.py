@@ -11,6 +11,7 @@ from mcp_types import ElicitResult
 from erlmcp.sessions.bus import LocalBus
 
 pytestmark = pytest.mark.anyio
+WAYS = ("plain", "tls")
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy", "2026-07-28"])

@@ -6,9 +6,12 @@ It only says what a configuration is. Reading files and the environment, provena
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+_ONE_LINE: Final = r"^[^\r\n]*$"
+"""A path. The text of a key or a certificate itself has lines, and does not belong in a configuration."""
 
 
 class _Section(BaseModel):
@@ -141,6 +144,48 @@ class TaskSettings(_Section):
     )
 
 
+class TlsSettings(_Section):
+    """TLS on the public listeners: HTTP with WebSocket and HTTP+SSE, and TCP. Off without a certificate."""
+
+    certificate: str = Field(
+        "",
+        pattern=_ONE_LINE,
+        description="Path of the certificate and the intermediates that follow it, PEM; empty means no TLS.",
+    )
+    key: str = Field(
+        "",
+        pattern=_ONE_LINE,
+        description="Path of the private key, PEM, not encrypted, open to its owner only (mode 0600).",
+    )
+    client_ca: str = Field(
+        "",
+        pattern=_ONE_LINE,
+        description="Path of the authorities of clients, PEM; a client without a certificate of theirs is"
+        " refused (mutual TLS). Empty asks for none.",
+    )
+    minimum: Literal["1.2", "1.3"] = Field("1.2", description="Oldest TLS version that is spoken.")
+    handshake_timeout_s: float = Field(
+        10.0, gt=0, description="From accepting a connection to the end of the TLS handshake, seconds."
+    )
+    max_handshakes: int = Field(
+        1_000, ge=1, description="TLS handshakes at one time in one worker; more are closed at once."
+    )
+    hsts_max_age_s: int = Field(
+        31_536_000,
+        ge=0,
+        description="max-age of Strict-Transport-Security, seconds; sent over TLS once mcp.allowed_hosts"
+        " declares a public name. Zero sends none.",
+    )
+    reload_interval_s: float = Field(
+        5.0, gt=0, description="How often the files are looked at for a renewed certificate, seconds."
+    )
+    terminated_by_proxy: bool = Field(
+        False,
+        description="Declares that a proxy ends TLS in front of this server, which allows a public address"
+        " without a certificate here.",
+    )
+
+
 class LogSettings(_Section):
     """What is written about the running service: JSON lines on standard error, or to a file."""
 
@@ -178,4 +223,5 @@ class Settings(_Section):
     mcp: McpSettings = Field(default_factory=McpSettings)
     limits: LimitSettings = Field(default_factory=LimitSettings)
     tasks: TaskSettings = Field(default_factory=TaskSettings)
+    tls: TlsSettings = Field(default_factory=TlsSettings)
     log: LogSettings = Field(default_factory=LogSettings)

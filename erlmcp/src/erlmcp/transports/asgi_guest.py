@@ -58,7 +58,7 @@ class GuestRoutes:
         """Whether the guest has declared this path, with this method or another."""
         if not self._routes:
             return False
-        scope = _scope(request)
+        scope = _scope(request, "http")
         return any(route.matches(scope)[0] is not Match.NONE for route in self._routes)
 
     def serve(self, exchange: Exchange) -> None:
@@ -88,7 +88,7 @@ class GuestRoutes:
         answer = _Answer(request.body, self._settings.http.max_body_bytes)
         try:
             async with asyncio.timeout(self._settings.mcp.request_timeout_s):
-                await self._app(_scope(request), answer.receive, answer.send)
+                await self._app(_scope(request, exchange.scheme), answer.receive, answer.send)
         except TimeoutError:
             turn_away(exchange, 504, "the request took too long")
         except Exception as fault:
@@ -153,7 +153,7 @@ def _name(name: bytes) -> bytes:
     return name
 
 
-def _scope(request: HttpRequest) -> dict[str, Any]:
+def _scope(request: HttpRequest, scheme: str) -> dict[str, Any]:
     path = unquote_to_bytes(request.path)
     decoded = ""
     with suppress(UnicodeDecodeError):  # a path that is no text matches nothing
@@ -163,7 +163,7 @@ def _scope(request: HttpRequest) -> dict[str, Any]:
         "asgi": {"version": "3.0", "spec_version": "2.4"},
         "http_version": "1.1" if request.is_1_1 else "1.0",
         "method": request.method.decode("latin-1"),
-        "scheme": "http",
+        "scheme": scheme,
         "path": decoded,
         "raw_path": request.path,
         "root_path": "",

@@ -19,6 +19,7 @@ from erlmcp.config.schema import Settings
 from erlmcp.dispatch import sdk_private
 from erlmcp.dispatch.errors import GuestError
 from erlmcp.dispatch.guest import Guest, GuestInfo
+from erlmcp.edge.tls import Identity
 from erlmcp.sessions.bus import Bus
 from erlmcp.sessions.registry import Sessions
 from erlmcp.sessions.sealed import KeyRing
@@ -32,9 +33,13 @@ from erlmcp.transports.streamable_http.endpoint import Endpoint
 from erlmcp.transports.streamable_http.handshake import HandshakeRequests
 from erlmcp.transports.streamable_http.service import Service
 from erlmcp.transports.tcp.server import TcpServer
+from erlmcp.transports.tls import Secured
 from erlmcp.transports.websocket.endpoint import WebSocketEndpoint
 
 logger = logging.getLogger(__name__)
+
+PRIVATE: Final = "private"
+"""Name of the listener that only this machine reaches; it never speaks TLS."""
 
 TCP: Final = "tcp"
 """Name of the listener whose connections carry lines instead of HTTP."""
@@ -59,7 +64,15 @@ class Counts(msgspec.Struct, frozen=True):
 class GuestRuntime:
     """A guest and everything through which it is reached; one for each worker process."""
 
-    def __init__(self, guest: Guest, settings: Settings, keys: KeyRing, bus: Bus, meter: Meter) -> None:
+    def __init__(
+        self,
+        guest: Guest,
+        settings: Settings,
+        keys: KeyRing,
+        bus: Bus,
+        meter: Meter,
+        identity: Identity | None = None,
+    ) -> None:
         self._guest = guest
         sessions = Sessions(keys, bus, settings.mcp, time.time)
         self._service = Service(guest, settings, keys, meter, bus)
@@ -76,6 +89,7 @@ class GuestRuntime:
             others[settings.mcp.sse_messages_path] = self._sse.take_message
         routes = Routes(self._service, endpoint, others, self._guest_routes)
         self._http = HttpServer(settings.http, meter, routes.handle)
+        self._secured = Secured(identity, settings, meter) if identity is not None else None
 
     @classmethod
     async def start(
@@ -88,12 +102,14 @@ class GuestRuntime:
         meter: Meter,
         arguments: Sequence[str] = (),
         factory: bool = False,
+        identity: Identity | None = None,
     ) -> GuestRuntime:
         """Load the guest and enter its lifespan. Nothing is accepted before ``listen``.
 
         Args:
             arguments: what the guest finds in ``sys.argv`` after its own name.
             factory: what the target names is to be called and returns the server.
+            identity: what the public listeners prove themselves with; without it they speak no TLS.
 
         Raises:
             GuestError: the guest cannot be found, is not an MCP server, raised at its start, or did not
@@ -118,7 +134,7 @@ class GuestRuntime:
                 hint="see in the log what it waits for, or raise start_timeout_s",
             ) from None
         await guest.open()
-        return cls(guest, settings, keys, bus, meter)
+        return cls(guest, settings, keys, bus, meter, identity)
 
     @property
     def guest(self) -> GuestInfo:
@@ -128,9 +144,22 @@ class GuestRuntime:
     def listen(self, sock: socket.socket, name: str) -> None:
         """Accept connections from a socket that listens and does not block; it stays the caller's.
 
-        The listener named ``TCP`` speaks lines, all others HTTP.
+        The listener named ``TCP`` speaks lines, all others HTTP; all but the one named ``PRIVATE`` inside TLS
+        when there is an identity.
         """
-        (self._tcp if name == TCP else self._http).listen(sock, name)
+        secured = None if name == PRIVATE else self._secured
+        (self._tcp if name == TCP else self._http).listen(sock, name, secured)
+
+    def renew_identity(self, identity: Identity) -> None:
+        """Prove ourselves to new clients with this; those that are connected notice nothing.
+
+        Raises:
+            ValueError: the listeners speak no TLS, and would have to begin to.
+            ssl.SSLError: OpenSSL refuses it; what was in force still is.
+        """
+        if self._secured is None:
+            raise ValueError("the listeners were opened without TLS")
+        self._secured.renew(identity)
 
     def stop_listening(self, name: str) -> None:
         """Accept no more from a socket; its connections stay."""
@@ -152,6 +181,7 @@ class GuestRuntime:
     def counts(self) -> Counts:
         """What is going on now."""
         connections = self._http.connections + self._tcp.connections + self._websocket.connections
+        connections += self._secured.handshakes if self._secured is not None else 0
         in_flight = self._service.in_flight + self._guest_routes.in_flight + self._service.tasks.running
         return Counts(in_flight, connections, self._service.streams)
 
@@ -161,6 +191,8 @@ class GuestRuntime:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self._service.close(CLOSE_TIMEOUT_S / 2)
                 await self._guest_routes.close()
+                if self._secured is not None:
+                    self._secured.close()
                 self._tcp.close()
                 self._sse.close()
                 await self.channels.close(FLUSH_TIMEOUT_S)

@@ -115,9 +115,15 @@ class WebSocketClient(Client):
 
 
 async def connect_websocket(served: Any) -> WebSocketClient:
-    url = f"ws://127.0.0.1:{served.port}/ws"
+    url = f"{'wss' if served.tls else 'ws'}://127.0.0.1:{served.port}/ws"
     connection = await websockets.connect(
-        url, subprotocols=["mcp"], compression=None, max_size=None, ping_interval=None, proxy=None
+        url,
+        ssl=served.tls,
+        subprotocols=["mcp"],
+        compression=None,
+        max_size=None,
+        ping_interval=None,
+        proxy=None,
     )
     return WebSocketClient(connection)
 
@@ -185,7 +191,8 @@ async def connect_tcp(served: Any) -> TcpClient:
         served.tcp_sock = served.listening_socket()
         served.runtime.listen(served.tcp_sock, TCP)
     port = served.tcp_sock.getsockname()[1]
-    return TcpClient(*await asyncio.open_connection("127.0.0.1", port, limit=64 * 1024 * 1024))
+    limit = 64 * 1024 * 1024
+    return TcpClient(*await asyncio.open_connection("127.0.0.1", port, limit=limit, ssl=served.tls))
 
 
 async def connect_stdio(served: Any) -> StdioClient:

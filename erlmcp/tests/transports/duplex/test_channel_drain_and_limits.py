@@ -6,6 +6,7 @@ import json
 import pytest
 
 pytestmark = pytest.mark.anyio
+WAYS = ("plain", "tls")
 
 LISTEN = "subscriptions/listen"
 
@@ -186,6 +187,8 @@ async def test_a_client_that_reads_late_gets_every_answer(connect, serve, raw):
 
 async def test_what_was_asked_before_the_client_closed_its_half_is_answered(connect, raw):
     client = await connect("tcp")
+    if client.served.tls:
+        pytest.skip("asyncio's TLS has no half to close: a client that has said goodbye reads nothing more")
     await client.send(raw.modern("tools/call", 1, name="add", arguments={"a": 1, "b": 2}))
     client.writer.write_eof()
     (answer,) = await client.rest()

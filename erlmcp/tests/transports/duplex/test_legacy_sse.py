@@ -14,6 +14,7 @@ from erlmcp.transports.legacy_sse import endpoint
 from erlmcp.transports.legacy_sse.stream_ids import StreamIds
 
 pytestmark = pytest.mark.anyio
+WAYS = ("plain", "tls")
 
 PING = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "ping"}).encode()
 

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 pytestmark = pytest.mark.anyio
+WAYS = ("plain", "tls")
 
 LISTEN = "subscriptions/listen"
 SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"

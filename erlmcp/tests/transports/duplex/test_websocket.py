@@ -8,6 +8,7 @@ import websockets.asyncio.client as websockets
 from websockets.frames import Frame, Opcode
 
 pytestmark = pytest.mark.anyio
+WAYS = ("plain", "tls")
 
 UPGRADE = {
     "Host": "127.0.0.1",
@@ -34,8 +35,9 @@ async def close_code(client):
 
 async def test_the_upgrade_agrees_on_mcp_and_no_compression(serve):
     served = await serve()
-    url = f"ws://127.0.0.1:{served.port}/ws"
-    async with websockets.connect(url, subprotocols=["other", "mcp"], proxy=None) as connection:
+    url = f"{'wss' if served.tls else 'ws'}://127.0.0.1:{served.port}/ws"
+    options = {"subprotocols": ["other", "mcp"], "proxy": None, "ssl": served.tls}
+    async with websockets.connect(url, **options) as connection:
         assert connection.subprotocol == "mcp"
         assert connection.protocol.extensions == [], "deflate was offered"
         assert served.runtime.counts().connections == 1

@@ -87,8 +87,11 @@ class StreamWire(asyncio.Protocol, ABC):
             self.decode(data)
 
     def eof_received(self) -> bool:
-        """The client will send no more: that is how it leaves. What is nearly done is still answered."""
-        if self._leaving or self._channel is None or self._out is None:
+        """The client will send no more: that is how it leaves. What is nearly done is still answered.
+
+        Inside TLS it is not: asyncio closes the other direction as well.
+        """
+        if self._leaving or self._channel is None or self._out is None or not self._out.can_write_eof():
             return False
         self._ended = True
         self._linger_timer = self._loop.call_later(EOF_GRACE_S, self._out.close)

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from erlmcp.transports.http import heads
 from erlmcp.transports.http.deadline import Deadline
@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 class HttpConnection(asyncio.Protocol):
     """The server's end of one connection."""
+
+    scheme: ClassVar[str] = "http"
 
     def __init__(self, server: HttpServer) -> None:
         self._server = server

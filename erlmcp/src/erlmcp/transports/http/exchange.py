@@ -18,6 +18,8 @@ from erlmcp.transports.http.request import HttpRequest
 class Wire(Protocol):
     """What an exchange needs of its connection."""
 
+    scheme: ClassVar[str]
+
     @property
     def draining(self) -> bool: ...
     def date(self) -> bytes: ...
@@ -67,6 +69,11 @@ class Exchange:
         self._streaming = False
         self._chunked = False
         self._done = False
+
+    @property
+    def scheme(self) -> str:
+        """``https`` inside TLS, else ``http``."""
+        return self._wire.scheme
 
     @property
     def streaming(self) -> bool:

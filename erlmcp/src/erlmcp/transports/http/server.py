@@ -20,6 +20,8 @@ from erlmcp.transports.http.connection import HttpConnection
 from erlmcp.transports.http.exchange import Exchange
 from erlmcp.transports.http.known_heads import KnownHeads
 from erlmcp.transports.http.outbox import Outbox
+from erlmcp.transports.http.tls_connection import TlsHttpConnection
+from erlmcp.transports.tls import HTTP, Secured, TlsAccepting
 
 LINGER_S: Final = 2.0
 """How long bytes of a refused request are read and dropped, so that the client can read the answer."""
@@ -44,7 +46,7 @@ class HttpServer:
         self.loop = asyncio.get_running_loop()
         self.outbox = Outbox(self.loop)
         self._connections: set[HttpConnection] = set()
-        self._accepting: dict[str, Accepting] = {}
+        self._accepting: dict[str, Accepting | TlsAccepting] = {}
         self._date = b""
         self._date_until = 0.0
         self._json_head = b""
@@ -54,10 +56,15 @@ class HttpServer:
         """How many connections are open."""
         return len(self._connections)
 
-    def listen(self, sock: socket.socket, name: str) -> None:
+    def listen(self, sock: socket.socket, name: str, secured: Secured | None = None) -> None:
         """Accept connections from a socket that already listens; it stays the caller's."""
-        if name not in self._accepting:
+        if name in self._accepting:
+            return
+        if secured is None:
             self._accepting[name] = Accepting(self.loop, sock, lambda: HttpConnection(self))
+        else:
+            hsts = secured.hsts
+            self._accepting[name] = TlsAccepting(sock, secured, HTTP, lambda: TlsHttpConnection(self, hsts))
 
     def stop_listening(self, name: str) -> None:
         """Accept no more from a socket; connections stay."""

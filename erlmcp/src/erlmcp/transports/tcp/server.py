@@ -16,6 +16,7 @@ from erlmcp.transports.duplex.channels import Channels
 from erlmcp.transports.duplex.line_wire import LineWire
 from erlmcp.transports.duplex.peer import Peer
 from erlmcp.transports.duplex.stream_wire import both
+from erlmcp.transports.tls import LINES, Secured, TlsAccepting
 
 TRANSPORT: Final = "tcp"
 
@@ -56,17 +57,21 @@ class TcpServer:
     def __init__(self, channels: Channels) -> None:
         self.channels = channels
         self.wires: set[TcpWire] = set()
-        self._accepting: dict[str, Accepting] = {}
+        self._accepting: dict[str, Accepting | TlsAccepting] = {}
 
     @property
     def connections(self) -> int:
         """How many connections are open."""
         return len(self.wires)
 
-    def listen(self, sock: socket.socket, name: str) -> None:
+    def listen(self, sock: socket.socket, name: str, secured: Secured | None = None) -> None:
         """Accept connections from a socket that already listens; it stays the caller's."""
-        if name not in self._accepting:
+        if name in self._accepting:
+            return
+        if secured is None:
             self._accepting[name] = Accepting(self.channels.service.loop, sock, lambda: TcpWire(self))
+        else:
+            self._accepting[name] = TlsAccepting(sock, secured, LINES, lambda: TcpWire(self))
 
     def stop_listening(self, name: str) -> None:
         """Accept no more from a socket; connections stay."""
