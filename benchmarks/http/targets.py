@@ -20,7 +20,8 @@ class Target:
     """One server under load.
 
     ``command`` is split at blanks; ``{python}`` and ``{bin}`` are this interpreter and its folder,
-    ``{port}`` and ``{port2}`` free ports, ``{folder}`` an empty folder, ``{config}`` erlmcp's configuration.
+    ``{port}``, ``{port2}`` and ``{port3}`` free ports, ``{folder}`` an empty folder, ``{config}`` erlmcp's
+    configuration.
     """
 
     name: str
