@@ -5,10 +5,10 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contracts check conformance bench wheels lock clean
+.PHONY: help setup demo test lint types contracts check conformance bench bench-channels wheels lock clean
 
 help: ## show the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## make the virtual environment from requirements.lock
 
@@ -42,6 +42,9 @@ conformance: $(STAMP) ## the official suite against erlmcp: every leg must have 
 
 bench: $(STAMP) ## erlmcp and its peers over HTTP, side by side (needs wrk; about 10 minutes)
 	@$(BIN)/python -m benchmarks.http --tail
+
+bench-channels: $(STAMP) ## TCP and WebSocket against bare servers (about 3 minutes)
+	@$(BIN)/python -m benchmarks.channels
 
 wheels: $(STAMP) ## build each wheel and import it alone in an empty environment
 	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/wheels.sh

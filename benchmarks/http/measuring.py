@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -59,19 +60,19 @@ def measure(target: Target, *, duration_s: int, warm_up_s: int, tail: bool) -> S
         check_answer(server.port, message, session)
         load = Load.prepare(Path(folder), server.port, message, sessions)
         warm = load.run(CONNECTIONS, warm_up_s)
-        loaded, cpu_us, noise = _under_load(load, server.pid, duration_s)
-        _require_right(target, warm, loaded)
+        loaded, cpu_us, noise = under_load(lambda: load.run(CONNECTIONS, duration_s), server.pid)
+        require_right(target.name, warm, loaded)
         ratio = _tail(load, loaded, duration_s) if tail else None
         check_answer(server.port, message, session)
         memory_mb = machine.memory_mb(server.pid)
     return Sample(loaded.rate_per_s, loaded.p50_ms, loaded.p99_ms, cpu_us, noise, memory_mb, ratio)
 
 
-def _under_load(load: Load, pid: int, duration_s: int) -> tuple[Loaded, float, float]:
-    """What was counted, CPU time for one request in µs, and the noise."""
+def under_load(load: Callable[[], Loaded], pid: int) -> tuple[Loaded, float, float]:
+    """What a load counted, CPU time of the server for one request in µs, and the noise."""
     before = (machine.busy_s(SERVER_CORE), machine.busy_s(LOAD_CORE), machine.cpu_s(pid))
     own, began = machine.own_children_cpu_s(), time.perf_counter()
-    loaded = load.run(CONNECTIONS, duration_s)
+    loaded = load()
     elapsed_s = time.perf_counter() - began
     used_s = machine.cpu_s(pid) - before[2]
     load_s = machine.own_children_cpu_s() - own
@@ -82,14 +83,18 @@ def _under_load(load: Load, pid: int, duration_s: int) -> tuple[Loaded, float, f
     return loaded, used_s * 1e6 / loaded.requests, max(0.0, *others) / elapsed_s
 
 
-def _require_right(target: Target, warm: Loaded, loaded: Loaded) -> None:
-    """No refusal, nothing broken, and answers of one length: a 200 that carries an error has another."""
+def require_right(name: str, warm: Loaded, loaded: Loaded) -> None:
+    """No refusal, nothing broken, and answers of one length: a 200 that carries an error has another.
+
+    Raises:
+        WrongAnswerError: it is not so.
+    """
     if loaded.bad:
-        raise WrongAnswerError(f"{target.name}: {loaded.bad} of {loaded.requests} requests went wrong")
+        raise WrongAnswerError(f"{name}: {loaded.bad} of {loaded.requests} requests went wrong")
     # Answers that were half read when the load stopped count with their bytes, hence the second term.
     slack = _LENGTH_SLACK_BYTES + CONNECTIONS * warm.bytes_per_request / warm.requests
     if abs(warm.bytes_per_request - loaded.bytes_per_request) > slack:
-        raise WrongAnswerError(f"{target.name}: the length of the answers changed while they were measured")
+        raise WrongAnswerError(f"{name}: the length of the answers changed while they were measured")
 
 
 def _tail(load: Load, loaded: Loaded, duration_s: int) -> float:

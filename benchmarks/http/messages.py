@@ -92,20 +92,23 @@ def check_answer(port: int, message: Message, session: str | None) -> None:
     """
     fields = message.fields if session is None else {**message.fields, "mcp-session-id": session}
     status, _, body = _post(port, fields, message.body_with(CHECKED_ID))
+    if status != 200 or not is_right(body[body.find("{") : body.rfind("}") + 1], CHECKED_ID):
+        raise WrongAnswerError(f"the call was answered with {status}: {body[:300]}")
+
+
+def is_right(text: str | bytes, request_id: int) -> bool:
+    """Whether an answer is the sum, with the id of the request."""
     try:
-        answer = json.loads(body[body.index("{") : body.rindex("}") + 1])
+        answer = json.loads(text)
         result = answer["result"]
-        right = (
-            status == 200
-            and answer["id"] == CHECKED_ID
+        return (
+            answer["id"] == request_id
             and result["content"][0]["text"] == str(TOTAL)
             and result["structuredContent"] == {"result": TOTAL}
             and not result.get("isError")
         )
     except (ValueError, KeyError, IndexError, TypeError):
-        right = False
-    if not right:
-        raise WrongAnswerError(f"the call was answered with {status}: {body[:300]}")
+        return False
 
 
 def _post(port: int, fields: dict[str, str], body: str) -> tuple[int, dict[str, str], str]:

@@ -67,11 +67,11 @@ def _median_of(samples: Sequence[Sample]) -> Sample:
     )
 
 
-def ratios(found: Mapping[str, Median]) -> list[Ratio]:
+def ratios(found: Mapping[str, Median], goals: Sequence[Goal] = GOALS) -> list[Ratio]:
     """Every goal for which both servers were measured, by CPU time of the server for one request."""
     return [
         Ratio(goal, found[goal.peer].sample.cpu_us / found[goal.ours].sample.cpu_us)
-        for goal in GOALS
+        for goal in goals
         if goal.ours in found and goal.peer in found
     ]
 

@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from benchmarks.http.messages import HOST
-from benchmarks.http.targets import Target
 
 SERVER_CORE: Final = 0
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -27,6 +26,15 @@ class StartError(Exception):
     """A target does not accept connections; the sentence holds the end of its log."""
 
 
+class Startable(Protocol):
+    """What can be started: see ``benchmarks.http.targets.Target`` for the words of a command."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def command(self) -> str: ...
+
+
 @dataclass(frozen=True)
 class Running:
     """A started target."""
@@ -36,8 +44,8 @@ class Running:
 
 
 @contextmanager
-def running(target: Target) -> Iterator[Running]:
-    """A target for as long as the block runs.
+def running(target: Startable, config: Path = CONFIG) -> Iterator[Running]:
+    """A target for as long as the block runs, with a configuration if it is erlmcp.
 
     Raises:
         StartError: it did not accept within 30 seconds.
@@ -50,8 +58,9 @@ def running(target: Target) -> Iterator[Running]:
             "bin": str(Path(sys.executable).parent),
             "port": port,
             "port2": _free_port(),
+            "port3": _free_port(),
             "folder": folder,
-            "config": CONFIG,
+            "config": config,
         }
         command = ["taskset", "-c", str(SERVER_CORE), *(w.format(**words) for w in target.command.split())]
         with log.open("wb") as out:
@@ -63,7 +72,7 @@ def running(target: Target) -> Iterator[Running]:
             _stop(process)
 
 
-def _wait_until_it_accepts(process: subprocess.Popen[bytes], port: int, target: Target, log: Path) -> None:
+def _wait_until_it_accepts(process: subprocess.Popen[bytes], port: int, target: Startable, log: Path) -> None:
     for _ in range(_START_TRIES):
         try:
             socket.create_connection((HOST, port), timeout=1).close()

@@ -20,8 +20,9 @@ class Target:
     """One server under load.
 
     ``command`` is split at blanks; ``{python}`` and ``{bin}`` are this interpreter and its folder,
-    ``{port}`` and ``{port2}`` free ports, ``{folder}`` an empty folder, ``{config}`` erlmcp's configuration.
-    The requests of a ``traced`` target have a ``traceparent`` of their own each, as of instrumented clients.
+    ``{port}``, ``{port2}`` and ``{port3}`` free ports, ``{folder}`` an empty folder, ``{config}`` erlmcp's
+    configuration. The requests of a ``traced`` target have a ``traceparent`` of their own each, as of
+    instrumented clients.
     """
 
     name: str
