@@ -17,6 +17,8 @@ from inspect import CO_COROUTINE
 from types import CodeType, MethodType
 from typing import Any, Final
 
+from erlmcp.telemetry.correlation import CURRENT, Correlated
+
 _PLACES_TO_WAIT: Final = frozenset(
     {
         "BEFORE_ASYNC_WITH",
@@ -47,11 +49,17 @@ class Turn:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._stand_in: asyncio.Task[None] | None = None
+        self._request: Correlated | None = None
 
     @property
     def is_free(self) -> bool:
         """Whether no task is running now; within one nothing can be run here."""
         return asyncio.current_task(self._loop) is None
+
+    def for_request(self, request: Correlated) -> Turn:
+        """The same, for what is run next on behalf of a request."""
+        self._request = request
+        return self
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run it to its end; what it returns. Raises whatever it raises.
@@ -67,7 +75,8 @@ class Turn:
             task = self._stand_in = self._loop.create_task(_wait_for_ever(self._loop))
         _enter_task(self._loop, task)
         try:
-            copy_context().run(coroutine.send, None)
+            request, self._request = self._request, None
+            copy_context().run(_begin, coroutine, request)
         except StopIteration as end:
             return end.value
         finally:
@@ -79,6 +88,11 @@ class Turn:
         """Let the stand-in go."""
         if self._stand_in is not None:
             self._stand_in.cancel()
+
+
+def _begin(coroutine: Coroutine[Any, Any, Any], request: Correlated | None) -> Any:
+    CURRENT.set(request)
+    return coroutine.send(None)
 
 
 async def _wait_for_ever(loop: asyncio.AbstractEventLoop) -> None:

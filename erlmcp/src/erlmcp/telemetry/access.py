@@ -14,14 +14,15 @@ import time
 from datetime import UTC, datetime
 from typing import Final
 
-from erlmcp.telemetry.logs import DescriptorHandler, JsonLines, write_bytes
+from erlmcp.telemetry.correlation import Correlation
+from erlmcp.telemetry.logs import DescriptorHandler, JsonLines, fields_of, redact, write_bytes
 from erlmcp.telemetry.meter import METHODS
 
 DELAY_S: Final = 0.05
 _MAX_NOTED: Final = 128
 """Lines that are written together. Writing stops the worker: with 1,024 lines for more than a millisecond."""
 
-_Note = tuple[float, str, str, str, float]
+_Note = tuple[float, str, str, str, float, Correlation | None]
 
 
 class AccessLog:
@@ -35,12 +36,14 @@ class AccessLog:
         self._second = 0
         self._second_text = ""
 
-    def note(self, method: str, era: str, outcome: str, seconds: float) -> None:
-        """One request has its answer."""
+    def note(
+        self, method: str, era: str, outcome: str, seconds: float, correlation: Correlation | None = None
+    ) -> None:
+        """One request has its answer. ``correlation`` is in the line if anybody else knows it."""
         if not self._logger.isEnabledFor(logging.INFO):
             return
         noted = self._noted
-        noted.append((time.time(), method, era, outcome, seconds))
+        noted.append((time.time(), method, era, outcome, seconds, correlation))
         if self._timer is None:
             self._timer = self._loop.call_later(DELAY_S, self.flush)
         elif len(noted) >= _MAX_NOTED:
@@ -73,7 +76,7 @@ class AccessLog:
 
     def _line(self, note: _Note, tail: str) -> str:
         """A line of a method that is known, in which nothing needs to be escaped."""
-        at, method, era, outcome, seconds = note
+        at, method, era, outcome, seconds, correlation = note
         second = int(at)
         if second != self._second:
             self._second = second
@@ -81,7 +84,7 @@ class AccessLog:
         return (
             f'{{"ts":"{self._second_text}.{int((at - second) * 1e3):03d}+00:00","level":"info",'
             f'"event":"request{tail}{method}","era":"{era}","outcome":"{outcome}",'
-            f'"duration_ms":{seconds * 1e3:.3f}}}\n'
+            f'"duration_ms":{seconds * 1e3:.3f}{"" if correlation is None else _members(correlation)}}}\n'
         )
 
     def _long_line(self, note: _Note) -> str:
@@ -90,9 +93,18 @@ class AccessLog:
         return formatter.format(self._record(note)) + "\n"
 
     def _record(self, note: _Note) -> logging.LogRecord:
-        at, method, era, outcome, seconds = note
+        at, method, era, outcome, seconds, correlation = note
         fields = {"method": method, "era": era, "outcome": outcome, "duration_ms": round(seconds * 1e3, 3)}
+        if correlation is not None:
+            fields |= fields_of(correlation)
         record = logging.LogRecord(self._logger.name, logging.INFO, __file__, 0, "request", (), None)
         record.created = at
         record.__dict__["erlmcp_fields"] = fields
         return record
+
+
+def _members(correlation: Correlation) -> str:
+    """How a line tells which request it is about; neither value has a character that JSON would escape."""
+    trace_id = correlation.trace_id
+    members = f',"request_id":"{redact(correlation.request_id)}"'
+    return f'{members},"trace_id":"{trace_id}"' if trace_id else members

@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from erlmcp.telemetry.correlation import CURRENT, Correlation
+
 MAX_TEXT = 8_192
 """Characters of one value; longer is cut, so that no line is unbounded."""
 
@@ -108,11 +110,21 @@ class JsonLines(logging.Formatter):
             "generation": fields.pop("generation", self.generation),
             "pid": self._pid,
         }
+        current = CURRENT.get()
+        if current is not None:
+            fields = {**fields_of(current.correlation), **fields}
         for name, value in fields.items():
             line.setdefault(name, REDACTED if _SECRET_NAME.search(name) else _clean(value))
         if record.exc_info and record.exc_info[0] is not None:
             line["exception"] = redact(self.formatException(record.exc_info))[-MAX_TEXT:]
         return json.dumps(line, ensure_ascii=True, default=_as_text)
+
+
+def fields_of(correlation: Correlation) -> dict[str, Any]:
+    """How a line tells which request it is about."""
+    fields = {"request_id": correlation.request_id}
+    trace_id = correlation.trace_id
+    return {**fields, "trace_id": trace_id} if trace_id else fields
 
 
 def _message(record: logging.LogRecord) -> str:

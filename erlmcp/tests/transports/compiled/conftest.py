@@ -100,7 +100,9 @@ class Bench:
             await self._line.answered.wait()
         answer_head, _, answer = self._line.written.partition(b"\r\n\r\n")
         lines = [
-            line for line in answer_head.split(b"\r\n") if not line.startswith((b"date", b"content-length"))
+            line if not line.startswith(b"x-request-id: ") else b"x-request-id"
+            for line in answer_head.split(b"\r\n")
+            if not line.startswith((b"date", b"content-length"))
         ]
         try:
             return lines, json.loads(answer)

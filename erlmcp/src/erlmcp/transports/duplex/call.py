@@ -11,6 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from functools import cached_property
 from typing import Any, Protocol
 
 import msgspec
@@ -22,6 +23,7 @@ from erlmcp.protocol import jsonrpc
 from erlmcp.protocol.eras import HANDSHAKE
 from erlmcp.protocol.faults import INTERNAL, TIMED_OUT, Fault
 from erlmcp.protocol.jsonrpc import Request
+from erlmcp.telemetry.correlation import CURRENT, Correlation
 from erlmcp.transports.streamable_http.service import Service
 
 logger = logging.getLogger(__name__)
@@ -90,6 +92,13 @@ class ChannelCall:
         self._timer: asyncio.TimerHandle | None = None
         self._make_context = make_context
         self._context: CallContext | None = None
+
+    @cached_property
+    def correlation(self) -> Correlation:
+        """How this request is known in logs; on a channel there is no place to tell it to the client."""
+        meta = (self.request.params or {}).get("_meta")
+        trace = meta.get("traceparent") if isinstance(meta, dict) else None
+        return Correlation(traceparent=trace.encode("ascii", "replace") if isinstance(trace, str) else None)
 
     @property
     def context(self) -> CallContext:
@@ -172,6 +181,7 @@ class ChannelCall:
     # -- serving --
 
     async def _run(self) -> None:
+        CURRENT.set(self)
         try:
             payload, outcome = await self._answer()
         except Exception as exc:  # noqa: BLE001 - the border where exceptions become answers
@@ -221,6 +231,13 @@ class ChannelCall:
         if self._timer is not None:
             self._timer.cancel()
         seconds = time.perf_counter() - self._began
-        self._service.finished(self.request, self._era, outcome, seconds, self._line.transport_name)
+        self._service.finished(
+            self.request.method,
+            self._era,
+            outcome,
+            seconds,
+            self._line.transport_name,
+            self.correlation if self.correlation.is_told else None,
+        )
         self._service.call_ended(self)
         self._line.call_ended(self)

@@ -12,6 +12,7 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, ClassVar, cast
 
+from erlmcp.telemetry.correlation import Correlation
 from erlmcp.transports.http import heads
 from erlmcp.transports.http.deadline import Deadline
 from erlmcp.transports.http.exchange import Exchange
@@ -246,6 +247,10 @@ class HttpConnection(asyncio.Protocol):
     def _await_next_head(self) -> None:
         if not self._deadline.name:
             self._deadline.set("keep-alive")
+
+    def refused(self, method: bytes, status: int, correlation: Correlation) -> None:
+        """An answer refuses what nobody has logged."""
+        self._server.on_refused(method, status, correlation)
 
     def exchange_ended(self, *, keep: bool) -> None:
         """Callback of the exchange: its last byte is written."""

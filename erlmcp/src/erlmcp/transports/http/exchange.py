@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import ClassVar, Protocol
+from typing import ClassVar, Final, Protocol
 
+from erlmcp.telemetry.correlation import FIELD, Correlation
 from erlmcp.transports.http import heads
 from erlmcp.transports.http.request import HttpRequest
+
+_FIRST_ERROR: Final = 400
 
 
 class Wire(Protocol):
@@ -28,6 +31,7 @@ class Wire(Protocol):
     def write_answer(self, data: bytes) -> None: ...
     def write_bounded(self, data: bytes) -> None: ...
     async def relief(self) -> None: ...
+    def refused(self, method: bytes, status: int, correlation: Correlation) -> None: ...
     def exchange_ended(self, *, keep: bool) -> None: ...
     def hand_over(self) -> tuple[asyncio.Transport, bytes]: ...
 
@@ -39,8 +43,14 @@ class Answering(Protocol):
     request: HttpRequest
     extra: bytes
     gone: bool
+    is_logged: bool
     on_gone: Callable[[], None] | None
 
+    @property
+    def correlation(self) -> Correlation: ...
+    @property
+    def told_correlation(self) -> Correlation | None: ...
+    def tell_correlation(self) -> None: ...
     @property
     def streaming(self) -> bool: ...
     def respond(self, status: int, body: bytes = b"", fields: bytes = b"") -> None: ...
@@ -56,7 +66,19 @@ class Exchange:
     can_resume: ClassVar[bool] = True
     """Whether a client can come back to its stream."""
 
-    __slots__ = ("_chunked", "_done", "_keep", "_streaming", "_wire", "extra", "gone", "on_gone", "request")
+    __slots__ = (
+        "_chunked",
+        "_correlation",
+        "_done",
+        "_keep",
+        "_streaming",
+        "_wire",
+        "extra",
+        "gone",
+        "is_logged",
+        "on_gone",
+        "request",
+    )
 
     def __init__(self, request: HttpRequest, wire: Wire) -> None:
         self.request = request
@@ -64,6 +86,9 @@ class Exchange:
         """Field lines that every answer of this exchange carries."""
         self.gone = False
         self.on_gone: Callable[[], None] | None = None
+        self.is_logged = False
+        """Whether the log tells of its answer already."""
+        self._correlation: Correlation | None = None
         self._wire = wire
         self._keep = request.keep_alive
         self._streaming = False
@@ -74,6 +99,26 @@ class Exchange:
     def scheme(self) -> str:
         """``https`` inside TLS, else ``http``."""
         return self._wire.scheme
+
+    @property
+    def correlation(self) -> Correlation:
+        """How this request is known in logs and to its client."""
+        if self._correlation is None:
+            headers = self.request.headers
+            self._correlation = Correlation(headers.raw(FIELD), headers.raw(b"traceparent"))
+        return self._correlation
+
+    @property
+    def told_correlation(self) -> Correlation | None:
+        """The same if anybody knows of it: the client that sent it, or whoever was told it."""
+        headers = self.request.headers
+        if self._correlation is not None or headers.raw(FIELD) or headers.raw(b"traceparent"):
+            return self.correlation if self.correlation.is_told else None
+        return None
+
+    def tell_correlation(self) -> None:
+        """Let the answer carry the id of the request."""
+        self.extra += heads.field(FIELD, self.correlation.request_id)
 
     @property
     def streaming(self) -> bool:
@@ -89,6 +134,11 @@ class Exchange:
             self._wire.write_answer(self._wire.json_head() + self.extra + self._persistence() + length + body)
             self._finish()
             return
+        if status >= _FIRST_ERROR:
+            if FIELD not in self.extra:
+                self.tell_correlation()
+            if not self.is_logged:
+                self._wire.refused(self.request.method, status, self.correlation)
         head = b"".join(
             (
                 heads.STATUS_LINE[status],
@@ -107,6 +157,7 @@ class Exchange:
         if self._done or self._streaming:
             return
         self._streaming = True
+        self.tell_correlation()
         self._chunked = self.request.is_1_1
         if not self._chunked:
             self._keep = False

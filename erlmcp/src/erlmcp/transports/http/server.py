@@ -13,6 +13,7 @@ from email.utils import formatdate
 from typing import Final
 
 from erlmcp.config.schema import HttpSettings
+from erlmcp.telemetry.correlation import Correlation
 from erlmcp.telemetry.meter import Meter
 from erlmcp.transports.accepting import Accepting
 from erlmcp.transports.http import heads
@@ -30,10 +31,17 @@ LINGER_S: Final = 2.0
 class HttpServer:
     """All HTTP connections of one worker."""
 
-    def __init__(self, limits: HttpSettings, meter: Meter, handler: Callable[[Exchange], None]) -> None:
+    def __init__(
+        self,
+        limits: HttpSettings,
+        meter: Meter,
+        handler: Callable[[Exchange], None],
+        on_refused: Callable[[bytes, int, Correlation], None] = lambda *_: None,
+    ) -> None:
         self.limits = limits
         self.meter = meter
         self.handler = handler
+        self.on_refused = on_refused
         self.time_limits_s = {
             "header": limits.header_timeout_s,
             "body": limits.body_timeout_s,

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from erlmcp.protocol import sse
+from erlmcp.telemetry.correlation import Correlation
 from erlmcp.transports.http import heads
 from erlmcp.transports.http.exchange import Exchange
 from erlmcp.transports.http.request import HttpRequest
@@ -35,6 +36,16 @@ class Batch:
         part = Part(self, self._exchange.request)
         self._parts.append(part)
         return part
+
+    @property
+    def correlation(self) -> Correlation:
+        """How the POST is known."""
+        return self._exchange.correlation
+
+    @property
+    def told_correlation(self) -> Correlation | None:
+        """The same, if anybody knows of it."""
+        return self._exchange.told_correlation
 
     def start_stream(self) -> None:
         """What is answered from now on, and has been so far, goes out as events."""
@@ -81,10 +92,24 @@ class Part:
         self.request = request
         self.extra = b""
         self.gone = False
+        self.is_logged = False
         self.on_gone: Callable[[], None] | None = None
         self._batch = batch
         self._streaming = False
         self._done = False
+
+    @property
+    def correlation(self) -> Correlation:
+        """That of the batch."""
+        return self._batch.correlation
+
+    @property
+    def told_correlation(self) -> Correlation | None:
+        """That of the batch."""
+        return self._batch.told_correlation
+
+    def tell_correlation(self) -> None:
+        """A batch has one answer for good and bad: its own head tells nothing of a single message."""
 
     @property
     def streaming(self) -> bool:

@@ -23,6 +23,7 @@ from erlmcp.protocol.eras import MODERN
 from erlmcp.protocol.faults import INTERNAL, REQUEST_CANCELLED, TIMED_OUT, Fault
 from erlmcp.protocol.jsonrpc import Request
 from erlmcp.sessions.sealed import SessionFacts
+from erlmcp.telemetry.correlation import CURRENT
 from erlmcp.transports.http import heads
 from erlmcp.transports.http.exchange import Answering
 from erlmcp.transports.streamable_http.http_view import starlette_request
@@ -204,6 +205,7 @@ class Call:
     # -- serving --
 
     async def _run(self) -> None:
+        CURRENT.set(self._exchange)
         fault: Fault | None = None
         try:
             payload, outcome = await self._answer()
@@ -238,6 +240,10 @@ class Call:
             self._context.close()
         if self._timer is not None:
             self._timer.cancel()
+        service = self._service
+        if fault is not None:
+            self._exchange.tell_correlation()
+            self._exchange.is_logged = service.logs_access
         if self._resumption is not None and self._track is not None:
             self._resumption.tracks.finish(self._track, payload)
         elif self._exchange.streaming:
@@ -245,8 +251,9 @@ class Call:
         else:
             fields = heads.JSON if fault is None else heads.JSON + _retry(fault)
             self._exchange.respond(self._status(fault), payload, fields)
-        service = self._service
-        service.finished(self.request, self._era, outcome, time.perf_counter() - self._began)
+        seconds = time.perf_counter() - self._began
+        correlation = self._exchange.told_correlation
+        service.finished(self.request.method, self._era, outcome, seconds, correlation=correlation)
         service.call_ended(self)
         service.no_tick(self)
         if self._on_end is not None:

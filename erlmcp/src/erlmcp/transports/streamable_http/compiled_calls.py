@@ -27,6 +27,7 @@ from erlmcp.protocol.jsonrpc import Malformed, Request
 from erlmcp.protocol.modern import Envelope, check_request
 from erlmcp.protocol.plain_call import PlainCall, decode_plain_call
 from erlmcp.sessions.sealed import SessionFacts
+from erlmcp.telemetry.correlation import Correlation
 from erlmcp.transports.http.exchange import Exchange
 from erlmcp.transports.http.known_heads import AtOnceWire, KnownHead, Passing
 from erlmcp.transports.streamable_http.call import Ask, Call, Resumption
@@ -93,14 +94,17 @@ class CompiledCalls:
         if service.rate_limit.wait_s(wire.peer):
             return False  # nothing was taken; the ordinary way finds the same and says it
         began = time.perf_counter()
+        correlation = Correlation.of(passing) if passing else Correlation()
         try:
-            answer = tool.call_now(call.id, plain.arguments, self._tools.shapes(version), turn)
+            shapes = self._tools.shapes(version)
+            answer = tool.call_now(call.id, plain.arguments, shapes, turn.for_request(correlation))
         except BaseException as ended:  # noqa: BLE001 - a task raises it, as for any other tool
             self._start(wire.exchange_for(known, body, passing), head, call, tool, session, ended)
             return True
         wire.answer_json(answer.payload)
         outcome = "tool_error" if answer.failed else "ok"
-        service.counted("tools/call", era, outcome, time.perf_counter() - began)
+        told = correlation if passing or correlation.known_id else None
+        service.finished("tools/call", era, outcome, time.perf_counter() - began, correlation=told)
         if session is not None:
             self._handshake.used(session)
         return True

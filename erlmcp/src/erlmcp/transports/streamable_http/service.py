@@ -19,11 +19,17 @@ from erlmcp.protocol.jsonrpc import Request
 from erlmcp.sessions.bus import Bus
 from erlmcp.sessions.sealed import KeyRing
 from erlmcp.telemetry.access import AccessLog
+from erlmcp.telemetry.correlation import Correlation
+from erlmcp.telemetry.logs import Log, fields_of
 from erlmcp.telemetry.meter import Meter
 from erlmcp.transports.http.exchange import Answering
 from erlmcp.transports.streamable_http.answers import refuse
 
+log = Log(__name__)
+
 TRANSPORT: Final = "streamable-http"
+_FAILED: Final = ("server_error", "timeout")
+"""Outcomes that are logged even where not every request has its line."""
 _TICK_SLACK_S: Final = 0.001
 
 
@@ -92,33 +98,52 @@ class Service:
         """Streams that stay open until somebody ends them."""
         return len(self._listens) + self.standing_streams
 
+    @property
+    def logs_access(self) -> bool:
+        """Whether each request has its line in the log."""
+        return self._access is not None
+
+    def turned_away(self, method: bytes, status: int, correlation: Correlation) -> None:
+        """Log an answer of HTTP that refuses what never became a request of MCP."""
+        if self._access is not None:
+            verb = method.decode("latin-1")
+            log.info("refused", http_method=verb, status=status, **fields_of(correlation))
+
     def refuse(self, exchange: Answering, request: Request, era: str, fault: Fault) -> None:
         """Answer a request with a fault before any handler ran."""
-        self.refused(request, era, fault)
+        self.refused(request, era, fault, correlation=exchange.correlation)
+        exchange.is_logged = self.logs_access
         refuse(exchange, request.id, fault)
 
-    def refused(self, request: Request, era: str, fault: Fault, transport: str = TRANSPORT) -> None:
+    def refused(
+        self,
+        request: Request,
+        era: str,
+        fault: Fault,
+        transport: str = TRANSPORT,
+        correlation: Correlation | None = None,
+    ) -> None:
         """Count a request that was answered with a fault before any handler ran."""
         self.meter.refused(request.method, era, transport, fault.outcome)
-        self._log_access(request, era, fault.outcome, 0.0)
+        if self._access is not None:
+            self._access.note(request.method, era, fault.outcome, 0.0, correlation)
 
     def finished(
-        self, request: Request, era: str, outcome: str, seconds: float, transport: str = TRANSPORT
+        self,
+        method: str,
+        era: str,
+        outcome: str,
+        seconds: float,
+        transport: str = TRANSPORT,
+        correlation: Correlation | None = None,
     ) -> None:
-        """Count a request that a handler served."""
-        self.counted(request.method, era, outcome, seconds, transport)
-
-    def counted(
-        self, method: str, era: str, outcome: str, seconds: float, transport: str = TRANSPORT
-    ) -> None:
-        """Count a request by its method."""
+        """Count a request that a handler served; ``correlation`` if anybody knows it."""
         self.meter.finished(method, era, transport, outcome, seconds)
         if self._access is not None:
-            self._access.note(method, era, outcome, seconds)
-
-    def _log_access(self, request: Request, era: str, outcome: str, seconds: float) -> None:
-        if self._access is not None:
-            self._access.note(request.method, era, outcome, seconds)
+            self._access.note(method, era, outcome, seconds, correlation)
+        elif outcome in _FAILED and correlation is not None:
+            fields = {"method": method, "era": era, "outcome": outcome, **fields_of(correlation)}
+            log.warning("request-failed", **fields, duration_ms=round(seconds * 1e3, 3))
 
     def capacity_fault(self, *, stream: bool) -> Fault | None:
         """Why one more cannot be taken; None when it can."""
