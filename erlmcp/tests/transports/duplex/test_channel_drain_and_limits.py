@@ -32,13 +32,12 @@ async def test_at_a_drain_subscriptions_end_with_their_result_and_the_channel_cl
     assert result["result"]["_meta"]["io.modelcontextprotocol/subscriptionId"] == 7
 
 
-async def test_at_a_drain_a_running_call_is_answered_first(connect, raw, transport):
-    client = await connect(transport)
-    await client.initialize()
-    await client.send(raw.handshake("tools/call", 1, name="wait", arguments={}))
+async def test_at_a_drain_a_running_call_is_answered_first(raw, dialect):
+    client = await dialect.open()
+    await client.send(dialect.message("tools/call", 1, name="wait", arguments={}))
     await asyncio.wait_for(client.served.workshop.started.wait(), 10)
     client.served.runtime.begin_drain()
-    assert (await client.call(raw.handshake("ping", 2)))["result"] == {}, "while it waits it serves on"
+    assert (await client.call(dialect.light(2)))["result"], "while it waits it serves on"
     client.served.workshop.release.set()
     assert [each["id"] for each in await client.rest()] == [1]
     await raw.until(lambda: len(client.served.runtime.channels) == 0)
@@ -52,21 +51,20 @@ async def test_a_client_that_has_only_just_come_is_served_before_it_is_left(conn
     assert await client.rest() == []
 
 
-async def test_an_idle_client_is_left_at_a_drain_and_after_resume_one_can_come_again(connect, raw, transport):
-    client = await connect(transport)
-    assert (await client.call(raw.handshake("ping", 1)))["result"] == {}
+async def test_an_idle_client_is_left_at_a_drain_and_after_resume_one_can_come_again(dialect):
+    client = await dialect.open()
+    assert (await client.call(dialect.light(1)))["result"]
     client.served.runtime.begin_drain()
     assert await client.rest() == []
     client.served.runtime.resume()
-    again = await connect(transport, client.served)
-    assert (await again.call(raw.handshake("ping", 1)))["result"] == {}
-    assert (await again.call(raw.handshake("ping", 2)))["result"] == {}
+    again = await dialect.open(client.served)
+    assert (await again.call(dialect.light(1)))["result"]
+    assert (await again.call(dialect.light(2)))["result"]
 
 
-async def test_the_end_of_the_worker_ends_channels_with_an_answer_to_what_still_ran(connect, raw, transport):
-    client = await connect(transport)
-    await client.initialize()
-    await client.send(raw.handshake("tools/call", 1, name="wait", arguments={}))
+async def test_the_end_of_the_worker_ends_channels_with_an_answer_to_what_still_ran(dialect):
+    client = await dialect.open()
+    await client.send(dialect.message("tools/call", 1, name="wait", arguments={}))
     await asyncio.wait_for(client.served.workshop.started.wait(), 10)
     closing = asyncio.create_task(client.served.runtime.close())
     assert codes(await client.rest()) == [-32603]
@@ -77,33 +75,28 @@ async def test_the_end_of_the_worker_ends_channels_with_an_answer_to_what_still_
 # -- limits --
 
 
-async def test_a_message_of_exactly_the_limit_is_read_and_one_byte_more_ends_the_channel(
-    connect, serve, raw, transport
-):
+async def test_a_message_of_exactly_the_limit_is_read_and_one_byte_more_ends_the_channel(serve, dialect):
     limit = 4096
-    client = await connect(transport, await serve(http={"max_body_bytes": limit}))
-    message = json.dumps(raw.handshake("ping", 1)).encode()
+    client = await dialect.open(await serve(http={"max_body_bytes": limit}))
+    message = json.dumps(dialect.light(1)).encode()
     padded = message[:-1] + b" " * (limit - len(message)) + b"}"
-    assert (await client.call(padded))["result"] == {}
-    if transport == "sse":
+    assert (await client.call(padded))["result"]
+    if dialect.transport == "sse":
         assert await client.post_status(padded + b" ") == 413
         return
     await client.send(padded[:-1] + b" }")
     answers = await client.rest()
-    assert codes(answers) == ([] if transport == "websocket" else [-32600])
+    assert codes(answers) == ([] if dialect.transport == "websocket" else [-32600])
 
 
-async def test_too_many_requests_in_flight_are_refused_and_the_channel_goes_on(
-    connect, serve, raw, transport
-):
-    client = await connect(transport, await serve(limits={"max_in_flight": 1}))
-    await client.initialize()
-    await client.send(raw.handshake("tools/call", 1, name="wait", arguments={}))
+async def test_too_many_requests_in_flight_are_refused_and_the_channel_goes_on(serve, dialect):
+    client = await dialect.open(await serve(limits={"max_in_flight": 1}))
+    await client.send(dialect.message("tools/call", 1, name="wait", arguments={}))
     await asyncio.wait_for(client.served.workshop.started.wait(), 10)
-    assert codes([await client.call(raw.handshake("ping", 2))]) == [-31503]
+    assert codes([await client.call(dialect.light(2))]) == [-31503]
     client.served.workshop.release.set()
     assert (await client.receive())["id"] == 1
-    assert (await client.call(raw.handshake("ping", 3)))["result"] == {}
+    assert (await client.call(dialect.light(3)))["result"]
 
 
 async def test_too_many_requests_in_a_second_are_refused(connect, serve, raw, transport):
@@ -115,10 +108,9 @@ async def test_too_many_requests_in_a_second_are_refused(connect, serve, raw, tr
     assert refused["error"]["data"]["retryAfterS"] >= 1
 
 
-async def test_a_request_that_takes_too_long_is_answered_with_the_reason(connect, serve, raw, transport):
-    client = await connect(transport, await serve(mcp={"request_timeout_s": 0.3}))
-    await client.initialize()
-    assert codes([await client.call(raw.handshake("tools/call", 1, name="wait", arguments={}))]) == [-31504]
+async def test_a_request_that_takes_too_long_is_answered_with_the_reason(serve, dialect):
+    client = await dialect.open(await serve(mcp={"request_timeout_s": 0.3}))
+    assert codes([await client.call(dialect.message("tools/call", 1, name="wait", arguments={}))]) == [-31504]
     await asyncio.wait_for(client.served.workshop.cancelled.wait(), 10)
 
 

@@ -122,30 +122,27 @@ async def test_what_is_no_message_is_answered_and_the_channel_goes_on(
     assert (await client.call(raw.handshake("ping", 1)))["result"] == {}
 
 
-async def test_ids_keep_their_type_and_answers_come_as_they_are_ready(connect, raw, transport):
-    client = await connect(transport)
-    await client.initialize()
-    await client.send(raw.handshake("tools/call", 1, name="wait", arguments={}))
-    await client.send(raw.handshake("tools/call", "1", name="add", arguments={"a": 1, "b": 1}))
+async def test_ids_keep_their_type_and_answers_come_as_they_are_ready(dialect):
+    client = await dialect.open()
+    await client.send(dialect.message("tools/call", 1, name="wait", arguments={}))
+    await client.send(dialect.message("tools/call", "1", name="add", arguments={"a": 1, "b": 1}))
     assert (await client.receive())["id"] == "1"
     client.served.workshop.release.set()
     assert (await client.receive())["id"] == 1
 
 
-async def test_an_id_that_is_being_served_is_refused(connect, raw, transport):
-    client = await connect(transport)
-    await client.initialize()
-    await client.send(raw.handshake("tools/call", 1, name="wait", arguments={}))
-    assert error_of(await client.call(raw.handshake("ping", 1))) == (-32600, 1)
+async def test_an_id_that_is_being_served_is_refused(dialect):
+    client = await dialect.open()
+    await client.send(dialect.message("tools/call", 1, name="wait", arguments={}))
+    assert error_of(await client.call(dialect.light(1))) == (-32600, 1)
     client.served.workshop.release.set()
     assert (await client.receive())["result"]["content"][0]["text"] == "released"
 
 
-async def test_a_response_nobody_asked_for_is_dropped(connect, raw, transport):
-    client = await connect(transport)
-    await client.initialize()
+async def test_a_response_nobody_asked_for_is_dropped(dialect):
+    client = await dialect.open()
     await client.send({"jsonrpc": "2.0", "id": 77, "result": {}})
-    assert (await client.call(raw.handshake("ping", 1)))["id"] == 1
+    assert (await client.call(dialect.light(1)))["id"] == 1
 
 
 async def test_what_a_handler_raises_is_not_told(connect, raw, modern_transport):
@@ -225,20 +222,19 @@ async def test_a_change_is_told_to_those_who_shook_hands_and_listens_are_tagged(
 # -- cancellation and the end of a client --
 
 
-async def test_a_cancelled_request_stops_and_is_never_answered(connect, raw, transport):
-    client = await connect(transport)
-    await client.initialize()
-    await client.send(raw.handshake("tools/call", 1, name="wait", arguments={}))
+async def test_a_cancelled_request_stops_and_is_never_answered(dialect):
+    client = await dialect.open()
+    await client.send(dialect.message("tools/call", 1, name="wait", arguments={}))
     workshop = client.served.workshop
     await asyncio.wait_for(workshop.started.wait(), 10)
     for stray in ("1", True, 1.0, None, 99):
         params = {"requestId": stray}
         await client.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})
-    assert (await client.call(raw.handshake("ping", 2)))["id"] == 2
+    assert (await client.call(dialect.light(2)))["id"] == 2
     assert not workshop.cancelled.is_set()
     await client.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}})
     await asyncio.wait_for(workshop.cancelled.wait(), 10)
-    assert (await client.call(raw.handshake("ping", 3)))["id"] == 3
+    assert (await client.call(dialect.light(3)))["id"] == 3
     assert client.served.outcomes("tools/call") == {"cancelled": 1}
 
 
@@ -254,10 +250,9 @@ async def test_a_cancelled_subscription_is_over_without_a_result(connect, raw, m
     ] == 8
 
 
-async def test_a_client_that_goes_away_ends_what_it_wanted(connect, raw, transport):
-    client = await connect(transport)
-    await client.initialize()
-    await client.send(raw.handshake("tools/call", 1, name="wait", arguments={}))
+async def test_a_client_that_goes_away_ends_what_it_wanted(raw, dialect):
+    client = await dialect.open()
+    await client.send(dialect.message("tools/call", 1, name="wait", arguments={}))
     await asyncio.wait_for(client.served.workshop.started.wait(), 10)
     await client.close()
     await asyncio.wait_for(client.served.workshop.cancelled.wait(), 10)
@@ -265,9 +260,8 @@ async def test_a_client_that_goes_away_ends_what_it_wanted(connect, raw, transpo
     await raw.until(lambda: len(client.served.runtime.channels) == 0)
 
 
-async def test_requests_are_counted_by_transport_and_era(connect, raw, transport):
-    client = await connect(transport)
-    await client.initialize()
-    await client.call(raw.handshake("tools/list", 1))
+async def test_requests_are_counted_by_transport_and_era(dialect):
+    client = await dialect.open()
+    await client.call(dialect.message("prompts/list", 1))
     rows = client.served.meter.snapshot()["requests"]
-    assert ["tools/list", "handshake", transport, "ok", 1] in rows
+    assert ["prompts/list", dialect.era, dialect.transport, "ok", 1] in rows
