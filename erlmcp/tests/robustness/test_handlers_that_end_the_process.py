@@ -43,6 +43,7 @@ def test_guests_of_other_kinds_are_replaced_too(unruly, ended, guest):
     assert server.client().text("who") != pid
 
 
+@pytest.mark.behaviour("death.connection-closes-and-worker-is-replaced")
 def test_on_every_transport_the_client_sees_the_end_and_the_next_one_is_served(unruly, ended, served_cell):
     server = unruly()
     culprit, neighbour = server.client(*served_cell), server.client("tcp", "modern")
@@ -55,6 +56,7 @@ def test_on_every_transport_the_client_sees_the_end_and_the_next_one_is_served(u
     assert server.client(*served_cell).text("who") != pid
 
 
+@pytest.mark.behaviour("death.stdio-ends", transport="stdio")
 @pytest.mark.parametrize("era", ["modern", "handshake"])
 def test_over_stdio_the_output_ends_and_so_does_the_process(unruly, ended, era):
     client = unruly().client("stdio", era)
@@ -74,10 +76,11 @@ def test_a_task_of_the_guests_own_that_raises_system_exit_ends_the_worker_which_
     client.send("tools/call", name="exits_in_a_task")
     with suppress(ended):
         assert client.receive()["error"]["code"] == -32603
-    assert server.client().text("who") != pid
     assert until(lambda: server.logged("worker.died"))[0]["status"] == 3
+    assert server.client().text("who") != pid
 
 
+@pytest.mark.behaviour("death.crash-is-told", transport="http", era="any")
 def test_a_crash_of_the_interpreter_leaves_its_place_in_the_log(unruly, until, ended):
     server = unruly()
     client = server.client()
@@ -90,6 +93,7 @@ def test_a_crash_of_the_interpreter_leaves_its_place_in_the_log(unruly, until, e
     assert "misdeeds.py" in texts[0]
 
 
+@pytest.mark.behaviour("death.session-outlives-the-worker", transport="http", era="handshake")
 def test_a_session_of_the_handshake_era_outlives_the_worker_that_was_killed(unruly, ended):
     server = unruly()
     client = server.client("http", "handshake")

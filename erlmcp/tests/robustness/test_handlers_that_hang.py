@@ -14,6 +14,7 @@ def hasty(unruly):
     return unruly(env={"ERLMCP_MCP__REQUEST_TIMEOUT_S": TIMEOUT_S})
 
 
+@pytest.mark.behaviour("timeouts.next-call-is-served")
 @pytest.mark.parametrize(
     ("tool", "arguments"),
     [
@@ -48,6 +49,7 @@ def test_time_outs_are_counted_and_nothing_stays_in_flight(hasty, until):
     assert hasty.server.sample("erlmcp_in_flight_requests") == 0
 
 
+@pytest.mark.behaviour("stop.though-handlers-hang", transport="http", era="any")
 def test_what_hangs_though_it_was_cancelled_does_not_keep_the_server_from_ending(unruly, until):
     server = unruly(env={"ERLMCP_DRAIN_TIMEOUT_S": "1"})
     client = server.client()

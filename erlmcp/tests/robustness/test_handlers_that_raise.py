@@ -42,6 +42,7 @@ def neighbour(unruly):
     assert other.receive()["result"]["content"][0]["text"] == "done"
 
 
+@pytest.mark.behaviour("handlers.exceptions-are-answers")
 def test_every_exception_is_an_answer_on_every_transport_and_the_neighbours_go_on(neighbour, cell):
     client = neighbour.client(*cell)
     pid = client.text("who")
@@ -53,6 +54,7 @@ def test_every_exception_is_an_answer_on_every_transport_and_the_neighbours_go_o
     _assert_all_is_well(client, pid)
 
 
+@pytest.mark.behaviour("handlers.beyond-exceptions")
 def test_what_is_no_exception_is_an_internal_error_and_ends_nothing(neighbour, cell):
     client = neighbour.client(*cell)
     pid = client.text("who")
@@ -63,6 +65,7 @@ def test_what_is_no_exception_is_an_internal_error_and_ends_nothing(neighbour, c
     _assert_all_is_well(client, pid)
 
 
+@pytest.mark.behaviour("handlers.cancels-itself")
 @pytest.mark.parametrize("tool", ["awaits_what_is_cancelled", "cancels_itself"])
 def test_a_handler_that_is_cancelled_by_nobody_but_itself_is_an_internal_error(neighbour, cell, tool):
     client = neighbour.client(*cell)
@@ -71,6 +74,7 @@ def test_a_handler_that_is_cancelled_by_nobody_but_itself_is_an_internal_error(n
     _assert_all_is_well(client, pid)
 
 
+@pytest.mark.behaviour("handlers.unwritable-error")
 def test_an_error_whose_data_cannot_be_written_is_an_internal_error(neighbour, cell):
     client = neighbour.client(*cell)
     pid = client.text("who")

@@ -17,6 +17,7 @@ def _alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.behaviour("death.counters-never-go-back", transport="http", era="any")
 def test_a_killed_worker_is_replaced_while_the_other_serves_and_no_counter_goes_back(serve, until):
     server = serve("--workers", "2").started()
     first, second = server.generation("g1")["workers"]
@@ -93,6 +94,7 @@ def test_workers_that_die_again_and_again_fail_the_generation_visibly(serve, unt
     assert server.activate("doomed").json["error"]["id"] == "generations.not-ready"
 
 
+@pytest.mark.behaviour("death.of-the-master", transport="http", era="any")
 def test_workers_drain_and_end_when_the_master_is_killed(serve, until):
     server = serve("--workers", "2").started()
     workers = server.generation("g1")["workers"]
