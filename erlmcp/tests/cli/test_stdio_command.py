@@ -72,6 +72,7 @@ def call(process, method, request_id, **params):
     return json.loads(process.stdout.readline())
 
 
+@pytest.mark.behaviour("stdio.only-messages-on-the-output", transport="stdio", era="any")
 def test_only_messages_go_to_the_output_whatever_the_guest_and_its_children_print(folder):
     lines = request("tools/call", 1, name="shout", arguments={"text": "hey"})
     ran = subprocess.run(
@@ -93,6 +94,7 @@ def test_files_serve_as_input_and_output(folder):
     assert {json.loads(line)["id"] for line in answered.read_text().splitlines()} == {1, 2}
 
 
+@pytest.mark.behaviour("stdio.end-of-input", transport="stdio", era="any")
 def test_the_end_of_the_input_ends_it_at_once_even_while_a_call_hangs(started):
     assert call(started, "tools/list", 1)["id"] == 1
     started.stdin.write(request("tools/call", 2, name="hang", arguments={}))
@@ -101,6 +103,7 @@ def test_the_end_of_the_input_ends_it_at_once_even_while_a_call_hangs(started):
     assert started.wait(10) == 0
 
 
+@pytest.mark.behaviour("blocked.named", transport="stdio", era="any")
 def test_a_blocked_loop_is_named_on_standard_error_and_the_process_stays(folder):
     env = {**os.environ, "ERLMCP_LOOP_BLOCKED_WARN_S": "0.2", "ERLMCP_LOOP_BLOCKED_EXIT_S": "0.3"}
     lines = request("tools/call", 1, name="block", arguments={}) + request("tools/list", 2)
@@ -113,6 +116,7 @@ def test_a_blocked_loop_is_named_on_standard_error_and_the_process_stays(folder)
     assert [(line["event"], line["tool"]) for line in events] == [("event-loop.blocked", "block")]
 
 
+@pytest.mark.behaviour("stdio.signals", transport="stdio", era="any")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_with_0(started, number):
     assert call(started, "tools/list", 1)["id"] == 1
@@ -135,6 +139,7 @@ def test_a_guest_that_cannot_be_loaded_is_an_error_on_standard_error_and_nothing
     assert "error[guest.not-found]" in ran.stderr
 
 
+@pytest.mark.behaviour("clients.official-over-stdio", transport="stdio", era="any")
 @pytest.mark.anyio
 @pytest.mark.parametrize("mode", ["legacy", "auto"])
 async def test_the_official_client_does_its_round(folder, quiet, mode):

@@ -84,6 +84,7 @@ WAYS = {
 }
 
 
+@pytest.mark.behaviour("blocked.named", transport="http", era="any")
 @pytest.mark.parametrize("way", WAYS)
 def test_a_blocked_loop_is_logged_and_counted_by_the_name_of_what_blocks_it(watched, until, way):
     ask, method, name = WAYS[way]
@@ -165,6 +166,7 @@ def test_a_worker_that_was_stopped_is_not_blamed_for_the_time(watched):
     assert _logged(server) + _logged(server, "event-loop.stuck") == []
 
 
+@pytest.mark.behaviour("blocked.stuck-worker-is-replaced", transport="http", era="any")
 def test_a_worker_whose_loop_stands_still_is_ended_and_replaced_and_the_others_serve(watched, until):
     server = watched(exit_s=1.0, workers=2)
     culprit = server.connect()
@@ -204,6 +206,7 @@ def test_with_the_exit_off_a_blocked_worker_is_left_alone(watched, until):
     assert server.sample("erlmcp_workers_stuck_total") == 0
 
 
+@pytest.mark.behaviour("blocked.silent-worker-is-replaced", transport="http", era="any")
 def test_a_worker_in_which_nothing_can_run_is_ended_by_the_master_and_says_where(watched, until):
     """Takes as long as the master's grace: five seconds more than the worker's own limit."""
     server = watched(exit_s=1.0)

@@ -66,6 +66,7 @@ def two_workers(serve):
     return serve("--workers", "2", env={"GUEST_VERSION": "1"}).started()
 
 
+@pytest.mark.behaviour("workers.sse-post-anywhere", transport="sse", era="handshake")
 def test_posts_of_the_old_transport_reach_their_stream_whatever_worker_takes_them(two_workers, until):
     clients = [SseClient(two_workers.url) for _ in range(4)]
     for client in clients:
@@ -84,6 +85,7 @@ def test_posts_of_the_old_transport_reach_their_stream_whatever_worker_takes_the
         client.close()
 
 
+@pytest.mark.behaviour("drain.websocket-goes-away", transport="websocket", era="any")
 def test_a_switch_and_the_end_close_websockets_with_going_away(two_workers, until):
     url = re.sub(r"^http(.*)/mcp$", r"ws\1/ws", two_workers.url)
     with connect(url, subprotocols=["mcp"], proxy=None) as client:

@@ -38,6 +38,7 @@ def busy(serve, until):
     return server
 
 
+@pytest.mark.behaviour("stop.in-time-whatever-is-open", transport="http", era="any")
 def test_sigterm_ends_with_0_within_the_deadline_whatever_is_open(busy):
     began = time.monotonic()
     busy.process.send_signal(signal.SIGTERM)
@@ -56,6 +57,7 @@ def test_a_second_signal_ends_at_once(busy, until):
     assert time.monotonic() - began < 1.5
 
 
+@pytest.mark.behaviour("drain.not-ready", transport="http", era="any")
 def test_while_draining_the_pages_say_so_and_new_connections_are_refused(busy, until):
     busy.process.send_signal(signal.SIGTERM)
     until(lambda: busy.read("/ready").status == 503)
@@ -99,6 +101,7 @@ def test_an_idle_server_ends_at_once_and_leaves_no_worker(serve, until):
     assert [pid for pid in workers if _command(pid)] == []
 
 
+@pytest.mark.behaviour("drain.running-call-is-answered", transport="http", era="modern")
 def test_a_call_that_ends_within_the_deadline_is_answered(serve, until):
     server = serve().started()
     connection = server.connect()

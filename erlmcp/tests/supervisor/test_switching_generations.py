@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 
+import pytest
+
 SWITCHES = 6
 
 
@@ -35,6 +37,7 @@ class Caller(threading.Thread):
         self.join(10)
 
 
+@pytest.mark.behaviour("handover.switch-without-a-failed-call", transport="http", era="modern")
 def test_no_call_fails_while_generations_are_switched_there_and_back(serve, until):
     server = serve("--version-label", "1", "--workers", "1").started()
     assert server.stage("g2", version="2", env={"GUEST_VERSION": "2"}).status == 201
@@ -137,6 +140,7 @@ def test_two_activations_at_once_run_one_after_the_other(server):
     server.retire("rival")
 
 
+@pytest.mark.behaviour("handover.session-goes-on", transport="http", era="handshake")
 def test_a_session_of_one_generation_goes_on_in_the_next(serve):
     server = serve().started()
     connection = server.connect()
@@ -158,6 +162,7 @@ def test_a_session_of_one_generation_goes_on_in_the_next(serve):
     assert fresh.handshake("tools/list", {}, changed, id=3).status == 404
 
 
+@pytest.mark.behaviour("handover.listener-hears-the-next", transport="http", era="modern")
 def test_a_listener_on_one_generation_hears_a_change_made_in_another(serve):
     server = serve().started()
     other = server.stage("g2").json["private_url"]

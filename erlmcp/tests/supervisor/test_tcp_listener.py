@@ -52,6 +52,7 @@ def dial(serve):
         client.close()
 
 
+@pytest.mark.behaviour("handover.tcp-moves-too", transport="tcp", era="modern")
 def test_a_switch_moves_tcp_as_it_moves_http_and_the_end_closes_it(serve, dial, until):
     server = serve("--tcp", "127.0.0.1:0", "--workers", "2", env={"GUEST_VERSION": "1"}).started()
     places = {place["name"]: place for place in server.read("/listeners").json}
@@ -73,6 +74,7 @@ def test_a_switch_moves_tcp_as_it_moves_http_and_the_end_closes_it(serve, dial, 
     assert server.wait() == 0
 
 
+@pytest.mark.behaviour("edge.tcp-is-loopback", transport="tcp", era="any")
 def test_tcp_is_served_on_this_machine_only(serve):
     server = serve("--tcp", "0.0.0.0:0")
     assert server.wait() == 2

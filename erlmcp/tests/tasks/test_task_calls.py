@@ -2,15 +2,19 @@
 
 import re
 
+import pytest
+
 EXTENSION = "io.modelcontextprotocol/tasks"
 REQUIRED = {"requiredCapabilities": {"extensions": {EXTENSION: {}}}}
 UNKNOWN, UNDECLARED, NO_METHOD = -32602, -32021, -32601
 
 
+@pytest.mark.behaviour("tasks.declared", era="modern")
 def test_the_extension_is_declared(client):
     assert client.request("server/discover")["capabilities"]["extensions"][EXTENSION] == {}
 
 
+@pytest.mark.behaviour("tasks.slow-call-becomes-one", era="modern")
 def test_a_call_that_takes_its_time_is_answered_with_a_task_and_its_result_is_fetched(client):
     created = client.call("slow", seconds=0.4)
     assert created.keys() == {
@@ -54,6 +58,7 @@ def test_a_tool_that_is_not_marked_is_never_a_task_not_even_with_the_parameter_o
     assert (result["resultType"], result["content"][0]["text"]) == ("complete", "plain")
 
 
+@pytest.mark.behaviour("tasks.never-undeclared", era="modern")
 def test_a_client_without_the_extension_gets_no_task(client, refused):
     client.capabilities = {}
     assert client.call("slow", seconds=0.3)["resultType"] == "complete"
@@ -61,6 +66,7 @@ def test_a_client_without_the_extension_gets_no_task(client, refused):
     assert (fault.code, fault.data) == (UNDECLARED, REQUIRED)
 
 
+@pytest.mark.behaviour("tasks.methods-need-the-extension", era="modern")
 def test_a_client_without_the_extension_may_not_touch_tasks(client, refused):
     task_id = client.start("job")
     client.capabilities = {"extensions": {}}
@@ -69,6 +75,7 @@ def test_a_client_without_the_extension_may_not_touch_tasks(client, refused):
         assert (fault.code, fault.data) == (UNDECLARED, REQUIRED)
 
 
+@pytest.mark.behaviour("tasks.unknown-id", era="modern")
 def test_ids_that_are_none_are_unknown(client, refused):
     task_id = client.start("job")
     changed = ("B" if task_id[0] == "A" else "A") + task_id[1:]
@@ -78,6 +85,7 @@ def test_ids_that_are_none_are_unknown(client, refused):
     assert client.text(task_id) == "done", "and the one that is an id is known"
 
 
+@pytest.mark.behaviour("tasks.older-methods-are-gone", era="modern")
 def test_the_methods_of_the_older_tasks_are_gone(client, refused):
     for method in ("tasks/list", "tasks/result"):
         assert refused(client.request, method).code == NO_METHOD
@@ -106,6 +114,7 @@ def test_arguments_that_are_wrong_are_a_result_that_says_so(client):
     assert (ended["status"], ended["result"]["isError"]) == ("completed", True)
 
 
+@pytest.mark.behaviour("tasks.cancelled", era="modern")
 def test_a_cancelled_task_stops_and_stays_cancelled(client, tmp_path):
     mark = tmp_path / "mark"
     task_id = client.start("cancellable", path=str(mark))

@@ -1,5 +1,7 @@
 """Tasks that ask their client something, over every transport and on both SDKs."""
 
+import pytest
+
 INVALID = -32602
 
 
@@ -7,6 +9,7 @@ def _yes(name: str):
     return {"action": "accept", "content": {"name": name}}
 
 
+@pytest.mark.behaviour("tasks.question-waits", era="modern")
 def test_a_question_waits_in_the_task_until_it_is_answered(client):
     task_id = client.start("ask_one")
     asking = client.until(task_id, "input_required")

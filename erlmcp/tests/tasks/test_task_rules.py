@@ -29,6 +29,7 @@ def test_over_http_a_missing_extension_is_a_400(served_of, refused):
     assert client.status == 400
 
 
+@pytest.mark.behaviour("tasks.not-for-others", transport="http", era="modern")
 def test_a_task_belongs_to_the_credential_that_created_it(served_of, refused):
     client = served_of("on_sdk").client()
     client.headers = {"Authorization": "Bearer mine"}
@@ -104,6 +105,7 @@ def test_the_extension_can_be_switched_off(serve_jobs, refused):
     assert refused(client.get, "any").code == -32601
 
 
+@pytest.mark.behaviour("limits.tasks", transport="http", era="modern")
 def test_running_tasks_of_one_client_are_bounded(serve_jobs, refused):
     served = serve_jobs(tasks={"max_running_per_client": 2})
     client, other = served.client(), served.client()

@@ -1,9 +1,12 @@
 """Changes of tasks on listen streams, over every transport and on both SDKs."""
 
+import pytest
+
 ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
 SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
 
 
+@pytest.mark.behaviour("tasks.listened-to", era="modern")
 def test_a_listener_is_told_of_the_changes_of_its_tasks_and_of_no_others(client):
     mine, other = client.start("ask_one"), client.start("ask_one")
     key = next(iter(client.until(mine, "input_required")["inputRequests"]))

@@ -27,6 +27,7 @@ def _hears(stream, status):
         return False
 
 
+@pytest.mark.behaviour("workers.task-anywhere", transport="http", era="modern")
 def test_any_worker_answers_for_any_task(pair):
     owner, other = _owner_and_other(pair)
     task_id = owner.start("ask_one")
@@ -70,6 +71,7 @@ def test_a_worker_that_does_not_answer_is_not_taken_for_dead(pair, refused):
     other.cancel(task_id)
 
 
+@pytest.mark.behaviour("death.tasks-fail-with-the-cause", transport="http", era="modern")
 def test_tasks_of_a_worker_that_dies_fail_with_the_cause_and_what_had_ended_stays(serve_jobs):
     served = serve_jobs(workers=2)
     owner, other = _owner_and_other(served)

@@ -21,6 +21,7 @@ async def post(served, session, batch, version=VERSION):
     return await served.session_call(session, batch, version)
 
 
+@pytest.mark.behaviour("batch.each-request-is-answered", transport="http", era="handshake")
 async def test_every_request_of_a_batch_is_answered_and_nothing_else(serve, raw):
     served = await serve()
     session = await served.initialize(VERSION)
@@ -37,6 +38,7 @@ async def test_every_request_of_a_batch_is_answered_and_nothing_else(serve, raw)
     assert served.outcomes("tools/call") == {"ok": 2}
 
 
+@pytest.mark.behaviour("batch.only-notifications", transport="http", era="handshake")
 async def test_a_batch_without_requests_is_taken_with_202(serve, raw):
     served = await serve()
     session = await served.initialize(VERSION)
@@ -44,6 +46,7 @@ async def test_a_batch_without_requests_is_taken_with_202(serve, raw):
     assert (reply.status, reply.body) == (202, b"")
 
 
+@pytest.mark.behaviour("batch.as-a-stream", transport="http", era="handshake")
 async def test_a_batch_whose_call_says_something_is_answered_as_a_stream(serve, raw):
     served = await serve()
     session = await served.initialize(VERSION)
@@ -60,6 +63,7 @@ async def test_a_batch_whose_call_says_something_is_answered_as_a_stream(serve, 
     assert reply.json[0]["id"] == 7, "the connection goes on"
 
 
+@pytest.mark.behaviour("batch.bad-member", transport="http", era="handshake")
 async def test_a_bad_message_in_a_batch_is_answered_in_its_place(serve, raw):
     served = await serve()
     session = await served.initialize(VERSION)
@@ -69,6 +73,7 @@ async def test_a_bad_message_in_a_batch_is_answered_in_its_place(serve, raw):
     assert codes == {None: -32600, 8: -32600, 9: -32600, 1: None}
 
 
+@pytest.mark.behaviour("limits.batch-size", transport="http", era="handshake")
 @pytest.mark.parametrize(("count", "status"), [(0, 400), (1, 200), (MAX_BATCH, 200), (MAX_BATCH + 1, 400)])
 async def test_a_batch_has_at_least_one_message_and_at_most_so_many(serve, raw, count, status):
     served = await serve()
@@ -79,6 +84,7 @@ async def test_a_batch_has_at_least_one_message_and_at_most_so_many(serve, raw, 
         assert len(reply.json) == count
 
 
+@pytest.mark.behaviour("batch.one-revision-only", transport="http", era="handshake")
 @pytest.mark.parametrize("version", ["2024-11-05", "2025-06-18", "2025-11-25"])
 async def test_sessions_of_other_revisions_have_no_batches(serve, raw, version):
     served = await serve()
@@ -88,6 +94,7 @@ async def test_sessions_of_other_revisions_have_no_batches(serve, raw, version):
     assert "batches" in reply.json["error"]["message"]
 
 
+@pytest.mark.behaviour("batch.never-modern", transport="http", era="modern")
 async def test_without_a_session_or_under_a_modern_header_there_are_no_batches(serve, raw):
     served = await serve()
     client = await served.connect()
@@ -107,6 +114,7 @@ async def test_a_broken_batch_is_a_parse_error(serve, raw, body):
     assert (reply.status, reply.json["error"]["code"]) == (400, -32700)
 
 
+@pytest.mark.behaviour("limits.batch-rate", transport="http", era="handshake")
 async def test_each_message_of_a_batch_counts_against_the_rate(serve, raw):
     served = await serve(limits={"requests_per_s": 0.001, "burst": 5})
     session = await served.initialize(VERSION)
@@ -118,6 +126,7 @@ async def test_each_message_of_a_batch_counts_against_the_rate(serve, raw):
     assert reply.status == 200
 
 
+@pytest.mark.behaviour("disconnect.batch-goes-on", transport="http", era="handshake")
 async def test_a_call_in_a_batch_outlives_its_client_and_can_be_cancelled(serve, raw):
     served = await serve()
     session = await served.initialize(VERSION)

@@ -40,6 +40,7 @@ class Caller:
                 client = await self._served.connect()
 
 
+@pytest.mark.behaviour("handover.no-call-fails", transport="http", era="modern")
 async def test_no_call_fails_while_two_workers_hand_a_socket_to_and_fro(serve, raw):
     bus = LocalBus()
     first, second = await serve(bus=bus), await serve(bus=bus)
@@ -62,6 +63,7 @@ async def test_no_call_fails_while_two_workers_hand_a_socket_to_and_fro(serve, r
     assert min(served.outcomes("tools/call")["ok"] for served in (first, second)) > 200
 
 
+@pytest.mark.behaviour("drain.kept-connection", transport="http", era="modern")
 async def test_an_idle_connection_outlives_the_start_of_a_drain_and_its_next_answer_says_so(serve, raw):
     served = await serve()
     client = await served.connect()
@@ -74,6 +76,7 @@ async def test_an_idle_connection_outlives_the_start_of_a_drain_and_its_next_ans
     assert (reply.status, reply.headers["connection"]) == (200, "close")
 
 
+@pytest.mark.behaviour("drain.resume", transport="http", era="modern")
 async def test_after_resume_connections_are_kept_again(serve, raw):
     served = await serve()
     served.runtime.begin_drain()
@@ -99,6 +102,7 @@ async def test_stopping_before_listening_has_begun_leaves_nothing_behind(serve, 
     sock.close()
 
 
+@pytest.mark.behaviour("stop.leaves-the-lifespan", transport="http", era="any")
 async def test_close_cancels_what_runs_leaves_the_lifespan_and_is_quick(serve, raw):
     served = await serve()
     client = await served.connect()

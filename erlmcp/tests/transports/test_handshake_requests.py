@@ -14,6 +14,7 @@ VERSIONS = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"]
 ADD = {"name": "add", "arguments": {"a": 2, "b": 3}}
 
 
+@pytest.mark.behaviour("session.each-revision", transport="http", era="handshake")
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_each_revision_gets_a_session_and_is_served_in_it(serve, raw, version):
     served = await serve()
@@ -30,6 +31,7 @@ async def test_each_revision_gets_a_session_and_is_served_in_it(serve, raw, vers
     assert "resultType" not in reply.json["result"]
 
 
+@pytest.mark.behaviour("initialize.newest-offered", transport="http", era="handshake")
 async def test_a_client_of_the_future_is_offered_the_newest_handshake(serve, raw):
     served = await serve()
     params = {
@@ -41,6 +43,7 @@ async def test_a_client_of_the_future_is_offered_the_newest_handshake(serve, raw
     assert reply.json["result"]["protocolVersion"] == "2025-11-25"
 
 
+@pytest.mark.behaviour("initialize.under-a-modern-header", transport="http", era="handshake")
 async def test_initialize_under_a_modern_header_contradicts_itself(serve, raw):
     served = await serve()
     reply = await (await served.connect()).call(
@@ -49,6 +52,7 @@ async def test_initialize_under_a_modern_header_contradicts_itself(serve, raw):
     assert (reply.status, reply.json["error"]["code"], reply.json["id"]) == (400, -32020, 4)
 
 
+@pytest.mark.behaviour("initialize.broken", transport="http", era="handshake")
 async def test_a_broken_initialize_begins_no_session(serve, raw):
     served = await serve()
     reply = await (await served.connect()).call(raw.handshake("initialize", protocolVersion="2025-11-25"))
@@ -56,6 +60,7 @@ async def test_a_broken_initialize_begins_no_session(serve, raw):
     assert "mcp-session-id" not in reply.headers
 
 
+@pytest.mark.behaviour("limits.session-size", transport="http", era="handshake")
 async def test_a_client_that_describes_itself_without_end_is_refused(serve, raw):
     served = await serve()
     params = {
@@ -67,6 +72,7 @@ async def test_a_client_that_describes_itself_without_end_is_refused(serve, raw)
     assert (reply.json["error"]["code"], "mcp-session-id" in reply.headers) == (-31431, False)
 
 
+@pytest.mark.behaviour("session.missing-or-wrong", transport="http", era="handshake")
 async def test_without_a_session_it_is_400_and_with_a_wrong_one_404(serve, raw):
     served = await serve()
     client = await served.connect()
@@ -88,6 +94,7 @@ async def test_without_a_session_it_is_400_and_with_a_wrong_one_404(serve, raw):
     assert served.rejected("session") == len(wrong)
 
 
+@pytest.mark.behaviour("session.forged", transport="http", era="handshake")
 async def test_a_session_of_another_key_is_unknown(serve, raw):
     first = await serve()
     second = await serve(ring=KeyRing([KeyRing.generate()]))
@@ -95,6 +102,7 @@ async def test_a_session_of_another_key_is_unknown(serve, raw):
     assert (await second.session_call(session, raw.handshake("tools/list"))).status == 404
 
 
+@pytest.mark.behaviour("workers.session-anywhere", transport="http", era="handshake")
 async def test_a_session_lives_on_at_another_worker_and_after_the_first_is_gone(serve, raw):
     bus = LocalBus()
     first, second = await serve(bus=bus), await serve(bus=bus)
@@ -105,6 +113,7 @@ async def test_a_session_lives_on_at_another_worker_and_after_the_first_is_gone(
     assert reply.json["result"]["content"][0]["text"] == "5"
 
 
+@pytest.mark.behaviour("session.delete", transport="http", era="handshake")
 async def test_delete_ends_the_session_at_every_worker_also_at_one_that_starts_later(serve, raw):
     bus = LocalBus()
     first, second = await serve(bus=bus), await serve(bus=bus)
@@ -118,6 +127,7 @@ async def test_delete_ends_the_session_at_every_worker_also_at_one_that_starts_l
     assert (await first.delete(session)).status == 404
 
 
+@pytest.mark.behaviour("timeouts.session-idle", transport="http", era="handshake")
 async def test_a_session_that_is_not_used_ends(serve, raw):
     served = await serve(mcp={"session_idle_s": 0.2})
     session = await served.initialize()
@@ -125,6 +135,7 @@ async def test_a_session_that_is_not_used_ends(serve, raw):
     assert (await served.session_call(session, raw.handshake("tools/list"))).status == 404
 
 
+@pytest.mark.behaviour("errors.never-404-in-a-session", transport="http", era="handshake")
 async def test_errors_never_look_like_a_lost_session(serve, raw):
     served = await serve()
     session = await served.initialize()
@@ -133,6 +144,7 @@ async def test_errors_never_look_like_a_lost_session(serve, raw):
         assert (reply.status, reply.json["error"]["code"]) == (200, -32601), method
 
 
+@pytest.mark.behaviour("messages.notification-is-202", transport="http", era="handshake")
 async def test_notifications_and_responses_are_taken_with_202(serve, raw):
     served = await serve()
     session = await served.initialize()
@@ -145,6 +157,7 @@ async def test_notifications_and_responses_are_taken_with_202(serve, raw):
         assert (reply.status, reply.body) == (202, b"")
 
 
+@pytest.mark.behaviour("disconnect.does-not-cancel", transport="http", era="handshake")
 async def test_a_disconnect_does_not_cancel_the_call(serve, raw):
     served = await serve()
     session = await served.initialize()
@@ -160,6 +173,7 @@ async def test_a_disconnect_does_not_cancel_the_call(serve, raw):
     assert not served.workshop.cancelled.is_set()
 
 
+@pytest.mark.behaviour("workers.cancel-anywhere", transport="http", era="handshake")
 @pytest.mark.parametrize("worker", [0, 1])
 async def test_a_cancelled_call_ends_wherever_the_notification_arrives(serve, raw, worker):
     bus = LocalBus()
@@ -179,6 +193,7 @@ async def test_a_cancelled_call_ends_wherever_the_notification_arrives(serve, ra
     assert workers[0].outcomes("tools/call") == {"cancelled": 1}
 
 
+@pytest.mark.behaviour("workers.answer-anywhere", transport="http", era="handshake")
 @pytest.mark.parametrize("worker", [0, 1])
 async def test_an_answer_to_the_server_may_reach_any_worker(serve, raw, worker):
     bus = LocalBus()
@@ -202,6 +217,7 @@ async def test_an_answer_to_the_server_may_reach_any_worker(serve, raw, worker):
     assert (await anext(events))["result"]["content"][0]["text"] == "Ada"
 
 
+@pytest.mark.behaviour("asking.error-of-the-client", transport="http", era="handshake")
 async def test_an_error_of_the_client_reaches_the_handler_that_asked(serve, raw):
     served = await serve()
     session = await served.initialize(capabilities={"elicitation": {}})
@@ -215,6 +231,7 @@ async def test_an_error_of_the_client_reaches_the_handler_that_asked(serve, raw)
     assert (await anext(events))["error"]["message"] == "not now"
 
 
+@pytest.mark.behaviour("streams.one-get-stream", transport="http", era="handshake")
 @pytest.mark.filterwarnings("ignore:The logging capability is deprecated")
 async def test_a_session_has_one_get_stream_and_it_carries_what_is_said_in_the_session(serve, raw):
     bus = LocalBus()
@@ -238,6 +255,7 @@ async def test_a_session_has_one_get_stream_and_it_carries_what_is_said_in_the_s
     assert head.status == 200
 
 
+@pytest.mark.behaviour("asking.outside-a-call", transport="http", era="handshake")
 @pytest.mark.filterwarnings("ignore:The roots capability is deprecated")
 async def test_a_question_outside_any_call_travels_on_the_get_stream(serve, raw):
     bus = LocalBus()
@@ -253,6 +271,7 @@ async def test_a_question_outside_any_call_travels_on_the_get_stream(serve, raw)
     assert (await caller.reply()).json["result"]["content"][0]["text"] == "2"
 
 
+@pytest.mark.behaviour("timeouts.question", transport="http", era="handshake")
 @pytest.mark.filterwarnings("ignore:The roots capability is deprecated")
 async def test_a_question_that_nobody_answers_ends_with_its_time(serve, raw):
     served = await serve("talkative.py:server", mcp={"request_timeout_s": 0.2})
@@ -261,6 +280,7 @@ async def test_a_question_that_nobody_answers_ends_with_its_time(serve, raw):
     assert (reply.status, reply.json["error"]["code"]) == (504, -31504)
 
 
+@pytest.mark.behaviour("workers.get-stream-moves", transport="http", era="handshake")
 async def test_a_get_stream_that_moves_to_another_worker_ends_at_the_first(serve, raw):
     bus = LocalBus()
     first, second = await serve(bus=bus), await serve(bus=bus)
@@ -271,6 +291,7 @@ async def test_a_get_stream_that_moves_to_another_worker_ends_at_the_first(serve
     assert (first.runtime.counts().streams, second.runtime.counts().streams) == (0, 1)
 
 
+@pytest.mark.behaviour("workers.change-everywhere", transport="http", era="handshake")
 async def test_a_change_is_heard_on_the_get_streams_of_every_worker(serve, raw):
     bus = LocalBus()
     first, second = await serve(bus=bus), await serve(bus=bus)
@@ -282,6 +303,7 @@ async def test_a_change_is_heard_on_the_get_streams_of_every_worker(serve, raw):
     assert (await anext(client.events()))["method"] == "notifications/tools/list_changed"
 
 
+@pytest.mark.behaviour("backpressure.get-stream", transport="http", era="handshake")
 @pytest.mark.filterwarnings("ignore:The logging capability is deprecated")
 async def test_a_get_stream_that_is_not_read_is_cut_and_the_others_hear_everything(serve, raw):
     bus = LocalBus()
@@ -303,6 +325,7 @@ async def test_a_get_stream_that_is_not_read_is_cut_and_the_others_hear_everythi
     assert (await anext(events))["params"]["data"] == "on"
 
 
+@pytest.mark.behaviour("streams.get-needs-a-session", transport="http", era="handshake")
 async def test_a_get_needs_a_session_and_an_accept_of_events(serve, raw):
     served = await serve()
     client = await served.connect()
@@ -314,6 +337,7 @@ async def test_a_get_needs_a_session_and_an_accept_of_events(serve, raw):
     assert head.status == 404
 
 
+@pytest.mark.behaviour("drain.get-streams-end", transport="http", era="handshake")
 async def test_a_drain_ends_get_streams_and_sessions_go_on_elsewhere(serve, raw):
     bus = LocalBus()
     first, second = await serve(bus=bus), await serve(bus=bus)
@@ -331,6 +355,7 @@ async def test_a_drain_ends_get_streams_and_sessions_go_on_elsewhere(serve, raw)
     assert (reply.status, reply.headers["connection"]) == (200, "close")
 
 
+@pytest.mark.behaviour("messages.response-without-a-session", transport="http", era="modern")
 async def test_a_response_of_a_modern_looking_client_without_session_is_no_handshake(serve, raw):
     served = await serve()
     reply = await (await served.connect()).call({"jsonrpc": "2.0", "id": 1, "result": {}})

@@ -13,6 +13,7 @@ async def ask(served, raw, **headers):
     return await client.call(message, headers={**raw.modern_headers(message), **headers})
 
 
+@pytest.mark.behaviour("edge.host", transport="http", era="any")
 @pytest.mark.parametrize(
     ("host", "status"),
     [
@@ -36,6 +37,7 @@ async def test_host_must_be_ours(serve, raw, host, status):
         assert (await ask(served, raw, host=host)).status == status
 
 
+@pytest.mark.behaviour("edge.origin", transport="http", era="any")
 @pytest.mark.parametrize(
     ("origin", "status"),
     [
@@ -70,6 +72,7 @@ async def test_origin_must_be_allowed_on_every_method(serve, raw, origin, status
             assert (await client.reply()).status == 403
 
 
+@pytest.mark.behaviour("edge.refusal-is-explained", transport="http", era="any")
 async def test_the_refusal_names_the_setting_to_change_once(serve, raw, caplog):
     caplog.set_level(logging.WARNING)
     served = await serve()
@@ -79,6 +82,7 @@ async def test_the_refusal_names_the_setting_to_change_once(serve, raw, caplog):
     assert served.rejected("host-origin") == 3
 
 
+@pytest.mark.behaviour("edge.preflight", transport="http", era="any")
 async def test_a_browser_that_asks_first_is_told_what_it_may_send(serve):
     served = await serve()
     client = await served.connect()
@@ -92,6 +96,7 @@ async def test_a_browser_that_asks_first_is_told_what_it_may_send(serve):
     assert "mcp-param-region" in reply.headers["access-control-allow-headers"]
 
 
+@pytest.mark.behaviour("limits.rate", transport="http", era="modern")
 async def test_a_client_beyond_its_rate_is_429_with_its_id_and_a_time(serve, raw):
     served = await serve(limits={"requests_per_s": 0.01, "burst": 3})
     assert [(await ask(served, raw)).status for _ in range(3)] == [200] * 3
@@ -101,6 +106,7 @@ async def test_a_client_beyond_its_rate_is_429_with_its_id_and_a_time(serve, raw
     assert served.rejected("rate") == 1
 
 
+@pytest.mark.behaviour("edge.media-types", transport="http", era="modern")
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
@@ -119,6 +125,7 @@ async def test_media_types_are_checked(serve, raw, headers, status):
     assert (await ask(served, raw, **headers)).status == status
 
 
+@pytest.mark.behaviour("edge.other-paths", transport="http", era="any")
 @pytest.mark.parametrize(
     ("line", "status"),
     [

@@ -16,6 +16,7 @@ def head_of(size: int) -> bytes:
     return start + b"x" * (size - len(start) - len(end)) + end
 
 
+@pytest.mark.behaviour("limits.head-size", transport="http", era="any")
 async def test_a_head_of_exactly_the_limit_is_read_and_one_byte_more_is_431(serve):
     served = await serve(http={"max_header_bytes": 1000})
     client = await served.connect()
@@ -27,6 +28,7 @@ async def test_a_head_of_exactly_the_limit_is_read_and_one_byte_more_is_431(serv
     assert await client.rest() == b""
 
 
+@pytest.mark.behaviour("limits.endless-head", transport="http", era="any")
 async def test_a_head_that_never_ends_is_cut_although_no_field_of_it_is_complete(serve):
     served = await serve(http={"max_header_bytes": 1000})
     client = await served.connect()
@@ -45,6 +47,7 @@ async def test_a_head_in_many_small_pieces_is_not_counted_twice(serve):
     assert (await client.reply()).status == 404
 
 
+@pytest.mark.behaviour("limits.header-count", transport="http", era="any")
 async def test_one_header_field_too_many_is_431(serve):
     served = await serve(http={"max_headers": 5})
     client = await served.connect()
@@ -55,6 +58,7 @@ async def test_one_header_field_too_many_is_431(serve):
     assert (await client.reply()).status == 431
 
 
+@pytest.mark.behaviour("limits.body-size", transport="http", era="any")
 async def test_a_body_of_exactly_the_limit_is_read_and_one_byte_more_is_413_before_it_is_sent(serve, raw):
     served = await serve(http={"max_body_bytes": 500})
     client = await served.connect()
@@ -64,6 +68,7 @@ async def test_a_body_of_exactly_the_limit_is_read_and_one_byte_more_is_413_befo
     assert served.rejected("http-413") == 1
 
 
+@pytest.mark.behaviour("limits.chunked-body", transport="http", era="any")
 async def test_a_chunked_body_is_counted_as_it_comes(serve):
     served = await serve(http={"max_body_bytes": 500})
     head = (
@@ -77,6 +82,7 @@ async def test_a_chunked_body_is_counted_as_it_comes(serve):
     assert (await client.reply()).status == 413
 
 
+@pytest.mark.behaviour("timeouts.head", transport="http", era="any")
 async def test_a_head_that_drips_is_408_after_the_header_timeout(serve):
     served = await serve(http={"header_timeout_s": 0.2})
     client = await served.connect()
@@ -86,6 +92,7 @@ async def test_a_head_that_drips_is_408_after_the_header_timeout(serve):
     assert await client.rest() == b""
 
 
+@pytest.mark.behaviour("timeouts.body", transport="http", era="any")
 async def test_a_body_that_drips_is_408_after_the_body_timeout(serve, raw):
     served = await serve(http={"body_timeout_s": 0.2})
     client = await served.connect()
@@ -93,6 +100,7 @@ async def test_a_body_that_drips_is_408_after_the_body_timeout(serve, raw):
     assert (await client.reply()).status == 408
 
 
+@pytest.mark.behaviour("timeouts.idle-connection", transport="http", era="any")
 async def test_an_idle_connection_is_closed_without_a_word(serve):
     served = await serve(http={"keep_alive_timeout_s": 0.2})
     fresh, used = await served.connect(), await served.connect()
@@ -102,6 +110,7 @@ async def test_an_idle_connection_is_closed_without_a_word(serve):
     assert await used.rest() == b""
 
 
+@pytest.mark.behaviour("timeouts.running-is-not-idle", transport="http", era="any")
 async def test_a_running_call_is_not_idle(serve, raw):
     served = await serve(http={"keep_alive_timeout_s": 0.1, "header_timeout_s": 0.1, "body_timeout_s": 0.1})
     client = await served.connect()
@@ -114,6 +123,7 @@ async def test_a_running_call_is_not_idle(serve, raw):
     assert (await client.reply()).json["result"]["content"][0]["text"] == "released"
 
 
+@pytest.mark.behaviour("limits.connections", transport="http", era="any")
 async def test_one_connection_too_many_is_closed_and_a_freed_place_is_given_again(serve, raw):
     served = await serve(http={"max_connections": 2})
     first, second = await served.connect(), await served.connect()
@@ -130,6 +140,7 @@ async def test_one_connection_too_many_is_closed_and_a_freed_place_is_given_agai
     assert (await fourth.reply()).status == 404
 
 
+@pytest.mark.behaviour("http.pipelining", transport="http", era="any")
 @pytest.mark.parametrize("depth", [1, 5, 200])
 async def test_pipelined_requests_are_answered_in_their_order(serve, raw, depth):
     served = await serve(http={"max_pipelined": 4})
@@ -159,6 +170,7 @@ async def send_until_it_blocks(client, data) -> int:
     raise AssertionError("reading never paused")
 
 
+@pytest.mark.behaviour("backpressure.pipelined-requests", transport="http", era="any")
 async def test_reading_pauses_when_too_many_requests_wait(serve, raw):
     served = await serve(http={"max_pipelined": 2})
     client = await served.connect()
@@ -173,6 +185,7 @@ async def test_reading_pauses_when_too_many_requests_wait(serve, raw):
         assert (await client.reply()).status == 404
 
 
+@pytest.mark.behaviour("http.version-1-0", transport="http", era="any")
 async def test_http_1_0_is_answered_and_closed_unless_it_asks_to_stay(serve, raw):
     served = await serve()
     message = raw.modern("tools/call", name="add", arguments={"a": 1, "b": 1})
@@ -199,6 +212,7 @@ async def test_a_stream_for_http_1_0_ends_with_the_connection(serve, raw):
     assert reply.body.count(b"event: message") == 3
 
 
+@pytest.mark.behaviour("http.expect-continue", transport="http", era="any")
 async def test_a_client_that_waits_for_100_continue_gets_it(serve, raw):
     served = await serve()
     client = await served.connect()
@@ -211,6 +225,7 @@ async def test_a_client_that_waits_for_100_continue_gets_it(serve, raw):
     assert (await client.reply()).status == 200
 
 
+@pytest.mark.behaviour("http.expect-refused", transport="http", era="any")
 async def test_a_body_that_will_be_refused_is_not_asked_for(serve, raw):
     served = await serve(http={"max_body_bytes": 10})
     client = await served.connect()
@@ -218,6 +233,7 @@ async def test_a_body_that_will_be_refused_is_not_asked_for(serve, raw):
     assert (await client.head()).status == 413
 
 
+@pytest.mark.behaviour("http.malformed", transport="http", era="any")
 @pytest.mark.parametrize(
     ("request_bytes", "status"),
     [
@@ -249,6 +265,7 @@ async def test_an_upgrade_is_answered_without_upgrading(serve):
     assert (reply.status, reply.headers["connection"]) == (404, "close")
 
 
+@pytest.mark.behaviour("http.head-method", transport="http", era="any")
 async def test_head_has_the_fields_and_no_body(serve):
     served = await serve()
     client = await served.connect()
@@ -258,6 +275,7 @@ async def test_head_has_the_fields_and_no_body(serve):
     assert (await client.reply()).status == 404
 
 
+@pytest.mark.behaviour("backpressure.reads-nothing-is-cut", transport="http", era="modern")
 async def test_a_reader_that_stops_reading_is_cut_with_a_logged_cause_and_slows_nobody(serve, raw, caplog):
     served = await serve(http={"max_stream_buffer_bytes": 65_536, "keep_alive_timeout_s": 0.5})
     caplog.set_level(logging.WARNING)
@@ -274,6 +292,7 @@ async def test_a_reader_that_stops_reading_is_cut_with_a_logged_cause_and_slows_
     assert "slow-reader" in caplog.text
 
 
+@pytest.mark.behaviour("backpressure.keeps-reading", transport="http", era="modern")
 async def test_a_reader_that_keeps_reading_gets_much_more_than_the_buffer(serve, raw):
     served = await serve(http={"max_stream_buffer_bytes": 65_536, "keep_alive_timeout_s": 0.5})
     client = await served.connect()
@@ -285,6 +304,7 @@ async def test_a_reader_that_keeps_reading_gets_much_more_than_the_buffer(serve,
     assert served.rejected("slow-reader") == 0
 
 
+@pytest.mark.behaviour("backpressure.large-message", transport="http", era="modern")
 async def test_one_message_larger_than_the_buffer_is_no_sign_of_a_slow_reader(serve, raw):
     served = await serve(http={"max_stream_buffer_bytes": 65_536})
     client = await served.connect()

@@ -58,6 +58,7 @@ def requests(draw):
     return sent, (b"POST", target.encode(), fields, body)
 
 
+@pytest.mark.behaviour("http.cuts-do-not-matter", transport="http", era="any")
 @settings(max_examples=60)
 @given(st.lists(requests(), min_size=1, max_size=4), st.data())
 def test_requests_do_not_depend_on_how_the_bytes_are_cut(given_requests, data):
@@ -77,6 +78,7 @@ def status_of(pieces) -> int:
     return 200
 
 
+@pytest.mark.behaviour("http.hostile-bytes", transport="http", era="any")
 @settings(max_examples=200)
 @given(st.binary(max_size=300))
 def test_no_bytes_whatever_raise_anything_but_a_refusal(data):

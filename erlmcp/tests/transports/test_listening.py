@@ -12,6 +12,7 @@ async def listen(served, raw, request_id=11, **wanted):
     return client, await client.head()
 
 
+@pytest.mark.behaviour("listen.only-what-was-asked", transport="http", era="modern")
 async def test_a_listener_hears_its_changes_and_no_others(serve, raw):
     served = await serve()
     client, head = await listen(served, raw, "sub", resourceSubscriptions=["note://one"])
@@ -32,6 +33,7 @@ async def test_a_listener_hears_its_changes_and_no_others(serve, raw):
     await raw.until(lambda: served.runtime.counts().streams == 0)
 
 
+@pytest.mark.behaviour("limits.streams", transport="http", era="modern")
 async def test_one_stream_too_many_is_refused_before_it_begins(serve, raw):
     served = await serve(mcp={"max_streams": 1})
     first, _ = await listen(served, raw, toolsListChanged=True)
@@ -43,6 +45,7 @@ async def test_one_stream_too_many_is_refused_before_it_begins(serve, raw):
     assert head.status == 200
 
 
+@pytest.mark.behaviour("drain.listen-gets-its-result", transport="http", era="modern")
 async def test_a_drain_ends_a_listener_with_the_result_it_is_owed(serve, raw):
     served = await serve()
     client, _ = await listen(served, raw, 11, toolsListChanged=True)
@@ -59,6 +62,7 @@ async def test_a_drain_ends_a_listener_with_the_result_it_is_owed(serve, raw):
     assert await client.rest() == b""
 
 
+@pytest.mark.behaviour("drain.late-listener", transport="http", era="modern")
 async def test_a_listener_that_comes_to_a_draining_worker_is_acknowledged_and_ended(serve, raw):
     served = await serve()
     idle = await served.connect()
@@ -95,6 +99,7 @@ async def test_a_guest_with_its_own_listen_function_is_drained_too(serve, raw):
     assert [event["id"] for event in [event async for event in events]] == [8]
 
 
+@pytest.mark.behaviour("listen.not-offered", transport="http", era="modern")
 async def test_a_guest_without_listen_says_so_with_404(serve, raw):
     served = await serve("plain.py:server")
     _, head = await listen(served, raw, toolsListChanged=True)

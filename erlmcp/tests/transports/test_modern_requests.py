@@ -21,6 +21,7 @@ async def ask(served, raw, message, **headers):
     return await client.call(message, headers=fields)
 
 
+@pytest.mark.behaviour("answers.json-and-no-session", transport="http", era="modern")
 async def test_a_quiet_call_is_answered_with_one_json_object_and_no_session(serve, raw):
     served = await serve()
     reply = await served.modern_call("tools/call", name="add", arguments={"a": 2, "b": 3})
@@ -30,6 +31,7 @@ async def test_a_quiet_call_is_answered_with_one_json_object_and_no_session(serv
     assert reply.json["result"]["resultType"] == "complete"
 
 
+@pytest.mark.behaviour("messages.ids-keep-their-type", transport="http", era="modern")
 @pytest.mark.parametrize("request_id", ["1", 1, "", -7, 2**62, "ü"])
 async def test_the_id_comes_back_as_it_was_sent(serve, raw, request_id):
     served = await serve()
@@ -38,6 +40,7 @@ async def test_the_id_comes_back_as_it_was_sent(serve, raw, request_id):
     assert type(reply.json["id"]) is type(request_id)
 
 
+@pytest.mark.behaviour("progress.before-the-answer", transport="http", era="modern")
 async def test_a_call_that_reports_progress_becomes_a_stream_that_ends_with_the_answer(serve, raw):
     served = await serve()
     message = raw.modern(
@@ -56,6 +59,7 @@ async def test_a_call_that_reports_progress_becomes_a_stream_that_ends_with_the_
     assert (await client.head()).status == 200, "the connection serves on after a stream"
 
 
+@pytest.mark.behaviour("streams.quiet-call-is-pinged", transport="http", era="modern")
 async def test_a_silent_call_becomes_a_stream_of_comments_when_a_ping_is_due(serve, raw):
     served = await serve(mcp={"ping_interval_s": 0.05})
     message = raw.modern("tools/call", name="wait")
@@ -69,6 +73,7 @@ async def test_a_silent_call_becomes_a_stream_of_comments_when_a_ping_is_due(ser
     assert rest.endswith(b"}\n\n")
 
 
+@pytest.mark.behaviour("errors.http-status", transport="http", era="modern")
 @pytest.mark.parametrize(
     ("method", "status", "code"),
     [
@@ -86,6 +91,7 @@ async def test_errors_have_the_status_of_their_code(serve, raw, method, status, 
     assert (reply.status, reply.json["error"]["code"]) == (status, code)
 
 
+@pytest.mark.behaviour("errors.text-stays-here", transport="http", era="modern")
 async def test_what_a_handler_raises_is_not_told(serve, raw, caplog):
     served = await serve("plain.py:server")
     reply = await served.modern_call("tools/call", name="echo", arguments={"text": "\ud800"})
@@ -97,6 +103,7 @@ async def test_what_a_handler_raises_is_not_told(serve, raw, caplog):
     assert broken.outcomes("tools/call") == {"server_error": 1}
 
 
+@pytest.mark.behaviour("headers.agree-with-the-body", transport="http", era="modern")
 @pytest.mark.parametrize(
     ("headers", "code"),
     [
@@ -123,6 +130,7 @@ async def test_headers_must_agree_with_the_body(serve, raw, headers, code):
     assert reply.status == (200 if code is None else 400)
 
 
+@pytest.mark.behaviour("headers.sent-twice", transport="http", era="modern")
 async def test_a_routing_header_sent_twice_is_a_mismatch(serve, raw):
     served = await serve()
     message = raw.modern("tools/list")
@@ -135,6 +143,7 @@ async def test_a_routing_header_sent_twice_is_a_mismatch(serve, raw):
     assert (reply.status, reply.json["error"]["code"]) == (400, -32020)
 
 
+@pytest.mark.behaviour("envelope.unknown-version", transport="http", era="modern")
 async def test_an_unknown_version_that_agrees_with_itself_is_told_the_supported_ones(serve, raw):
     served = await serve()
     message = raw.modern("tools/list", _meta={"io.modelcontextprotocol/protocolVersion": "2099-01-01"})
@@ -144,6 +153,7 @@ async def test_an_unknown_version_that_agrees_with_itself_is_told_the_supported_
     assert reply.json["error"]["data"] == {"supported": [MODERN], "requested": "2099-01-01"}
 
 
+@pytest.mark.behaviour("envelope.missing-key", transport="http", era="modern")
 async def test_a_missing_envelope_key_is_invalid_params(serve, raw):
     served = await serve()
     message = raw.modern("tools/list")
@@ -152,6 +162,7 @@ async def test_a_missing_envelope_key_is_invalid_params(serve, raw):
     assert (reply.status, reply.json["error"]["code"]) == (400, -32602)
 
 
+@pytest.mark.behaviour("headers.of-arguments", transport="http", era="modern")
 @pytest.mark.parametrize("target", ["annotated.py:server", "annotated.py:paged"])
 async def test_a_header_of_an_annotated_argument_is_compared_with_the_argument(serve, raw, target):
     served = await serve(target)
@@ -185,6 +196,7 @@ async def test_a_guest_that_cannot_list_its_tools_is_served_unchecked(serve, raw
     assert "their headers and tasks go unchecked" in caplog.text
 
 
+@pytest.mark.behaviour("messages.notification-is-202", transport="http", era="modern")
 async def test_a_notification_is_taken_and_a_response_is_refused(serve, raw):
     served = await serve()
     client = await served.connect()
@@ -198,6 +210,7 @@ async def test_a_notification_is_taken_and_a_response_is_refused(serve, raw):
     assert (reply.status, reply.json["error"]["code"]) == (400, -32600)
 
 
+@pytest.mark.behaviour("messages.malformed-is-answered", transport="http", era="modern")
 @pytest.mark.parametrize(
     ("body", "code", "request_id"),
     [
@@ -225,6 +238,7 @@ async def test_hostile_bodies_get_an_error_with_the_id_where_it_can_be_read(serv
     assert (reply.json["error"]["code"], reply.json["id"]) == (code, request_id)
 
 
+@pytest.mark.behaviour("disconnect.ends-what-runs", transport="http", era="modern")
 async def test_a_client_that_goes_away_cancels_its_call(serve, raw):
     served = await serve()
     client = await served.connect()
@@ -238,6 +252,7 @@ async def test_a_client_that_goes_away_cancels_its_call(serve, raw):
     assert served.outcomes("tools/call") == {"cancelled": 1}
 
 
+@pytest.mark.behaviour("timeouts.request", transport="http", era="modern")
 async def test_a_call_that_takes_too_long_is_ended_with_an_error(serve, raw):
     served = await serve(mcp={"request_timeout_s": 0.1})
     reply = await served.modern_call("tools/call", name="wait")
@@ -246,6 +261,7 @@ async def test_a_call_that_takes_too_long_is_ended_with_an_error(serve, raw):
     assert served.outcomes("tools/call") == {"timeout": 1}
 
 
+@pytest.mark.behaviour("limits.in-flight", transport="http", era="modern")
 async def test_one_request_too_many_is_503_and_says_when_to_come_back(serve, raw):
     served = await serve(limits={"max_in_flight": 1})
     client = await served.connect()
@@ -261,6 +277,7 @@ async def test_one_request_too_many_is_503_and_says_when_to_come_back(serve, raw
     assert reply.status == 200
 
 
+@pytest.mark.behaviour("metrics.tool-errors", transport="http", era="modern")
 async def test_a_call_that_fails_in_the_tool_is_counted_as_such(serve, raw):
     served = await serve()
     reply = await served.modern_call("tools/call", name="fail")
@@ -271,6 +288,7 @@ async def test_a_call_that_fails_in_the_tool_is_counted_as_such(serve, raw):
     assert served.outcomes("other") == {"client_error": 1}
 
 
+@pytest.mark.behaviour("workers.request-state-anywhere", transport="http", era="modern")
 @pytest.mark.parametrize(("same_keys", "finished"), [(True, True), (False, False)])
 async def test_the_next_round_of_a_call_may_come_to_another_worker_with_the_same_keys(
     serve, raw, same_keys, finished

@@ -19,16 +19,19 @@ async def test_a_prompt_is_given(get):
     assert reply.json["result"]["messages"][0]["content"]["text"] == "Say something kind to Ada."
 
 
+@pytest.mark.behaviour("prompts.unknown", transport="http", era="modern")
 async def test_an_unknown_prompt_is_the_clients_fault(get):
     error = (await get(name="nonsense")).json["error"]
     assert (error["code"], error["message"]) == (-32602, "Unknown prompt: nonsense")
 
 
+@pytest.mark.behaviour("prompts.missing-argument", transport="http", era="modern")
 async def test_a_missing_argument_is_the_clients_fault_and_is_named(get):
     error = (await get(name="greet", arguments={"mood": "bad"})).json["error"]
     assert (error["code"], error["message"]) == (-32602, "Missing arguments: name")
 
 
+@pytest.mark.behaviour("prompts.failing", transport="http", era="modern")
 async def test_a_prompt_that_fails_is_the_servers_fault_and_says_nothing_of_it(get):
     error = (await get(name="fail")).json["error"]
     assert error["code"] == -32603

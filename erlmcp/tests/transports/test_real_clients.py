@@ -14,6 +14,7 @@ pytestmark = pytest.mark.anyio
 WAYS = ("plain", "tls")
 
 
+@pytest.mark.behaviour("clients.official-of-each-era", transport="http", era="any")
 @pytest.mark.parametrize("mode", ["auto", "legacy", "2026-07-28"])
 async def test_the_sdk_client_of_each_era_calls_tools_and_hears_progress(serve, mode):
     served = await serve()
@@ -35,6 +36,7 @@ async def test_the_sdk_client_of_each_era_calls_tools_and_hears_progress(serve, 
     assert {row[1] for row in served.meter.snapshot()["requests"]} == {era}
 
 
+@pytest.mark.behaviour("asking.in-either-era", transport="http", era="any")
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 async def test_a_tool_can_ask_the_person_in_either_era(serve, mode):
     served = await serve("asking.py:server" if mode == "auto" else "workshop.py:fresh")
@@ -46,6 +48,7 @@ async def test_a_tool_can_ask_the_person_in_either_era(serve, mode):
         assert (await client.call_tool("ask_name", {})).content[0].text == "Ada"
 
 
+@pytest.mark.behaviour("workers.listener-hears-everywhere", transport="http", era="modern")
 async def test_a_change_on_one_worker_reaches_a_listener_on_another_and_a_drain_ends_it(serve, raw):
     bus = LocalBus()
     first, second = await serve(bus=bus), await serve(bus=bus)
@@ -79,6 +82,7 @@ async def test_fastmcp_guests_and_clients_work(serve, mode):
     assert heard == [1]
 
 
+@pytest.mark.behaviour("handover.session-goes-on", transport="http", era="handshake")
 async def test_a_handshake_client_keeps_its_session_while_its_worker_is_replaced(serve):
     bus = LocalBus()
     old, new = await serve(bus=bus), await serve(bus=bus)

@@ -45,6 +45,7 @@ def updated(uri):
     return ("notifications/resources/updated", {"uri": uri})
 
 
+@pytest.mark.behaviour("workers.subscription-anywhere", transport="http", era="handshake")
 @pytest.mark.parametrize("worker", [0, 1])
 async def test_a_subscriber_hears_of_its_resource_at_whatever_worker_it_subscribed(workers, raw, worker):
     served = await workers()
@@ -66,6 +67,7 @@ async def test_a_subscriber_hears_of_its_resource_at_whatever_worker_it_subscrib
         assert await told_until_lists_changed(other_stream) == [], "who has not subscribed hears nothing"
 
 
+@pytest.mark.behaviour("workers.subscription-outlives-a-worker", transport="http", era="handshake")
 async def test_subscriptions_are_known_to_a_worker_that_starts_later_and_end_with_the_session(serve, raw):
     bus = LocalBus()
     first = await serve(bus=bus)
@@ -80,11 +82,13 @@ async def test_subscriptions_are_known_to_a_worker_that_starts_later_and_end_wit
     assert await told_until_lists_changed(client.events()) == [updated("note://one")]
 
 
+@pytest.mark.behaviour("resources.capability-declared", transport="http", era="handshake")
 @pytest.mark.parametrize("version", ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"])
 async def test_the_capability_is_declared_in_each_revision_that_has_it(serve, raw, version):
     assert (await capabilities(await serve(), raw, version))["resources"]["subscribe"] is True
 
 
+@pytest.mark.behaviour("resources.nothing-declared-untrue", transport="http", era="handshake")
 async def test_a_guest_whose_changes_are_not_heard_declares_nothing(serve, raw):
     served = await serve("plain.py:server")
     assert "resources" not in await capabilities(served, raw)
@@ -99,12 +103,14 @@ async def test_a_guest_that_serves_subscriptions_itself_is_left_alone(serve, raw
     assert reply.json["error"]["message"] == "by the guest itself"
 
 
+@pytest.mark.behaviour("resources.subscribe-is-gone", transport="http", era="modern")
 async def test_in_the_modern_era_the_method_does_not_exist(serve, raw):
     served = await serve()
     reply = await served.modern_call("resources/subscribe", uri="note://one")
     assert (reply.status, reply.json["error"]["code"]) == (404, -32601)
 
 
+@pytest.mark.behaviour("limits.subscriptions", transport="http", era="handshake")
 async def test_a_session_subscribes_to_so_many_resources(serve, raw, monkeypatch):
     monkeypatch.setattr(subscriptions, "MAX_OF_SESSION", 2)
     served = await serve()
@@ -117,6 +123,7 @@ async def test_a_session_subscribes_to_so_many_resources(serve, raw, monkeypatch
     assert "result" in (await subscribe(served, raw, session, "note://3")).json
 
 
+@pytest.mark.behaviour("limits.uri-length", transport="http", era="handshake")
 @pytest.mark.parametrize(("length", "fits"), [(2048, True), (2049, False)])
 async def test_a_uri_has_a_greatest_length(serve, raw, length, fits):
     served = await serve()

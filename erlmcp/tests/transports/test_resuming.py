@@ -94,6 +94,7 @@ def workers(serve, raw):
     return start
 
 
+@pytest.mark.behaviour("resume.at-any-worker", transport="http", era="handshake")
 @pytest.mark.parametrize("worker", [0, 1])
 async def test_a_handler_closes_the_connection_and_the_client_comes_back_to_any_worker(workers, worker):
     pair = await workers(mcp={"resume_retry_s": 0.25})
@@ -110,6 +111,7 @@ async def test_a_handler_closes_the_connection_and_the_client_comes_back_to_any_
     assert sum(each.runtime.counts().streams for each in pair.served) == 0
 
 
+@pytest.mark.behaviour("resume.from-the-priming-event", transport="http", era="handshake")
 @pytest.mark.parametrize("worker", [0, 1])
 async def test_the_priming_event_alone_brings_back_everything_also_when_the_call_is_over(workers, worker):
     pair = await workers()
@@ -121,6 +123,7 @@ async def test_the_priming_event_alone_brings_back_everything_also_when_the_call
         assert await said_on(back) == ["go", "back", "polled"]
 
 
+@pytest.mark.behaviour("resume.older-is-not-primed", transport="http", era="handshake")
 @pytest.mark.parametrize("worker", [0, 1])
 async def test_a_client_of_an_older_revision_is_not_primed_and_can_come_back(workers, worker):
     pair = await workers(OLDER)
@@ -137,6 +140,7 @@ async def test_a_client_of_an_older_revision_is_not_primed_and_can_come_back(wor
     assert all(event.data for event in found), "older clients take an event without data for a broken one"
 
 
+@pytest.mark.behaviour("resume.only-its-own-stream", transport="http", era="handshake")
 async def test_ids_are_unique_over_the_streams_of_a_session_and_each_replays_only_its_own(workers):
     pair = await workers()
     clients = [await pair.begin("poll", request_id=number) for number in (1, 2)]
@@ -150,6 +154,7 @@ async def test_ids_are_unique_over_the_streams_of_a_session_and_each_replays_onl
     assert len(answers) == 2
 
 
+@pytest.mark.behaviour("resume.not-for-others", transport="http", era="handshake")
 @pytest.mark.parametrize("worker", [0, 1])
 async def test_another_session_cannot_read_the_stream(workers, worker, monkeypatch):
     monkeypatch.setattr(get_streams, "ELSEWHERE_S", 0.05)
@@ -172,6 +177,7 @@ async def test_without_a_shared_bus_another_worker_knows_nothing_of_the_stream(w
     assert head.status == 200
 
 
+@pytest.mark.behaviour("resume.unknown-event", transport="http", era="handshake")
 @pytest.mark.parametrize("wrong", ["nonsense", f"c{'0' * 16}-1", f"c{'0' * 16}--1", "c-1"])
 async def test_an_id_that_is_not_kept_is_refused_in_words(workers, wrong, monkeypatch):
     monkeypatch.setattr(get_streams, "ELSEWHERE_S", 0.05)
@@ -181,6 +187,7 @@ async def test_an_id_that_is_not_kept_is_refused_in_words(workers, wrong, monkey
     assert pair.served[0].runtime.counts().streams == 0
 
 
+@pytest.mark.behaviour("limits.kept-events", transport="http", era="handshake")
 async def test_what_is_too_old_or_was_too_much_is_not_kept(workers, raw, monkeypatch):
     monkeypatch.setattr(get_streams, "ELSEWHERE_S", 0.05)
     pair = await workers(mcp={"resume_max_bytes": 1024})
@@ -205,6 +212,7 @@ async def test_of_many_messages_the_latest_are_kept_and_the_answer_is_the_last(w
     assert (await said_on(back))[-1] == "done"
 
 
+@pytest.mark.behaviour("resume.last-one-has-it", transport="http", era="handshake")
 async def test_whoever_comes_back_last_has_the_stream(workers):
     pair = await workers()
     seen = [event async for event in events(await pair.begin("poll"))]
@@ -228,6 +236,7 @@ async def test_a_client_that_leaves_again_leaves_nothing_behind(workers, raw, wo
     assert await said_on(back) == ["back", "polled"]
 
 
+@pytest.mark.behaviour("resume.deleted-with-the-session", transport="http", era="handshake")
 @pytest.mark.parametrize("worker", [0, 1])
 async def test_deleting_the_session_ends_the_stream_and_what_was_kept(workers, worker):
     pair = await workers()
@@ -240,6 +249,7 @@ async def test_deleting_the_session_ends_the_stream_and_what_was_kept(workers, w
     assert head.status == 404
 
 
+@pytest.mark.behaviour("asking.waits-for-a-client-away", transport="http", era="handshake")
 @pytest.mark.parametrize("worker", [0, 1])
 async def test_a_question_asked_while_the_client_was_away_waits_for_it(workers, raw, worker):
     pair = await workers()
@@ -314,6 +324,7 @@ async def test_a_standing_stream_that_is_taken_up_again_replaces_the_connection_
     assert pair.served[0].runtime.counts().streams == 1
 
 
+@pytest.mark.behaviour("drain.resumed-at-the-next-worker", transport="http", era="handshake")
 async def test_a_drain_says_when_to_come_back_and_the_next_worker_has_it_all(workers, raw):
     pair = await workers()
     standing, _ = await pair.served[0].get_stream(pair.session)
@@ -344,6 +355,7 @@ async def test_an_older_client_is_not_expected_to_come_back_to_a_standing_stream
     assert reply.json["result"]["content"][0]["text"] == "no way"
 
 
+@pytest.mark.behaviour("resume.never-modern", transport="http", era="modern")
 async def test_in_the_modern_era_there_are_no_ids_and_nothing_can_be_closed(serve, raw):
     served = await serve()
     served.workshop.release.set()

@@ -6,6 +6,7 @@ connection object that the kernel wants, and the border at which no text of an e
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -79,9 +80,14 @@ class Kernel:
     async def notification(
         self, context: CallContext, connection: Connection, method: str, params: dict[str, Any] | None
     ) -> None:
-        """Hand a notification to the guest; what it raises is logged by the kernel."""
+        """Hand a notification to the guest; what it raises is logged, by the SDK if it is an exception."""
         self._tell_transport(context.transport.kind)
-        await self._runner(connection, params).on_notify(context, method, params)
+        try:
+            await self._runner(connection, params).on_notify(context, method, params)
+        except asyncio.CancelledError:
+            raise
+        except BaseException:
+            logger.exception("a handler of %r raised what is no exception", method)
 
     def on_demand(
         self,
@@ -183,11 +189,15 @@ def restored_connection(
     return connection
 
 
-def fault_of(exc: Exception) -> Fault:
-    """What the client is told about an exception. Text of unforeseen ones goes to the log only."""
+def fault_of(exc: BaseException) -> Fault:
+    """What the client is told about an exception. Text of unforeseen ones goes to the log only.
+
+    A handler that raises ``SystemExit``, ``CancelledError`` or anything else that is no ``Exception`` has
+    failed like any other: it would end the calls of all others, or leave its own without an answer.
+    """
     if isinstance(exc, FaultError):
         return exc.fault
-    error = handler_exception_to_error_data(exc)
+    error = handler_exception_to_error_data(exc) if isinstance(exc, Exception) else None
     if error is None:
         logger.error("a handler raised", exc_info=exc)
         return INTERNAL

@@ -48,6 +48,7 @@ class GuestRoutes:
         self._service = service
         self._settings = service.settings
         self._running: set[asyncio.Task[None]] = set()
+        self._closing = False
 
     @property
     def in_flight(self) -> int:
@@ -78,6 +79,7 @@ class GuestRoutes:
 
     async def close(self) -> None:
         """Cancel what is running."""
+        self._closing = True
         running = list(self._running)
         for task in running:
             task.cancel()
@@ -86,12 +88,16 @@ class GuestRoutes:
     async def _run(self, exchange: Exchange) -> None:
         request = exchange.request
         answer = _Answer(request.body, self._settings.http.max_body_bytes)
+        limit = asyncio.timeout(self._settings.mcp.request_timeout_s)
         try:
-            async with asyncio.timeout(self._settings.mcp.request_timeout_s):
+            async with limit:
                 await self._app(_scope(request, exchange.scheme), answer.receive, answer.send)
-        except TimeoutError:
-            turn_away(exchange, 504, "the request took too long")
-        except Exception as fault:
+        except BaseException as fault:
+            if isinstance(fault, asyncio.CancelledError) and (exchange.gone or self._closing):
+                raise
+            if limit.expired():
+                turn_away(exchange, 504, "the request took too long")
+                return
             path = request.path.decode("latin-1")
             logger.error("an HTTP route of the guest failed: %r", path, exc_info=fault)  # noqa: TRY400 - with it
             turn_away(exchange, 500, "internal error")

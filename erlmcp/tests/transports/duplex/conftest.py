@@ -235,3 +235,39 @@ def transport(request):
 def modern_transport(request):
     """Every transport that shares a channel and serves the modern era."""
     return request.param
+
+
+class Dialect:
+    """A transport with an era: how to begin on a channel, and how messages look."""
+
+    def __init__(self, transport: str, era: str, connect: Any, raw: Any) -> None:
+        self.transport = transport
+        self.era = era
+        self._connect = connect
+        self._raw = raw
+
+    async def open(self, served: Any = None) -> Any:
+        """A client that has sent its first request."""
+        client = await self._connect(self.transport, served)
+        if self.era == "handshake":
+            await client.initialize()
+        else:
+            assert "result" in await client.call(self.light("first"))
+        return client
+
+    def message(self, method: str, request_id: Any = 1, **params: Any) -> dict[str, Any]:
+        make = self._raw.modern if self.era == "modern" else self._raw.handshake
+        return make(method, request_id, **params)
+
+    def light(self, request_id: Any) -> dict[str, Any]:
+        """A request that costs nothing and has a result."""
+        return self.message("tools/list", request_id)
+
+
+DIALECTS = [*((name, "modern") for name in MODERN_TRANSPORTS), *((name, "handshake") for name in TRANSPORTS)]
+
+
+@pytest.fixture(params=DIALECTS, ids="-".join)
+def dialect(request, connect, raw):
+    """Every transport that shares a channel, with each era that it serves."""
+    return Dialect(*request.param, connect, raw)

@@ -18,6 +18,7 @@ def codes(messages):
 # -- drain --
 
 
+@pytest.mark.behaviour("drain.listen-gets-its-result")
 async def test_at_a_drain_subscriptions_end_with_their_result_and_the_channel_closes(
     connect, raw, modern_transport
 ):
@@ -32,18 +33,19 @@ async def test_at_a_drain_subscriptions_end_with_their_result_and_the_channel_cl
     assert result["result"]["_meta"]["io.modelcontextprotocol/subscriptionId"] == 7
 
 
-async def test_at_a_drain_a_running_call_is_answered_first(connect, raw, transport):
-    client = await connect(transport)
-    await client.initialize()
-    await client.send(raw.handshake("tools/call", 1, name="wait", arguments={}))
+@pytest.mark.behaviour("drain.running-call-is-answered")
+async def test_at_a_drain_a_running_call_is_answered_first(raw, dialect):
+    client = await dialect.open()
+    await client.send(dialect.message("tools/call", 1, name="wait", arguments={}))
     await asyncio.wait_for(client.served.workshop.started.wait(), 10)
     client.served.runtime.begin_drain()
-    assert (await client.call(raw.handshake("ping", 2)))["result"] == {}, "while it waits it serves on"
+    assert (await client.call(dialect.light(2)))["result"], "while it waits it serves on"
     client.served.workshop.release.set()
     assert [each["id"] for each in await client.rest()] == [1]
     await raw.until(lambda: len(client.served.runtime.channels) == 0)
 
 
+@pytest.mark.behaviour("drain.newcomer-is-served", era="handshake")
 async def test_a_client_that_has_only_just_come_is_served_before_it_is_left(connect, raw, transport):
     client = await connect(transport)
     await raw.until(lambda: len(client.served.runtime.channels) == 1)
@@ -52,21 +54,22 @@ async def test_a_client_that_has_only_just_come_is_served_before_it_is_left(conn
     assert await client.rest() == []
 
 
-async def test_an_idle_client_is_left_at_a_drain_and_after_resume_one_can_come_again(connect, raw, transport):
-    client = await connect(transport)
-    assert (await client.call(raw.handshake("ping", 1)))["result"] == {}
+@pytest.mark.behaviour("drain.idle-client-is-left")
+async def test_an_idle_client_is_left_at_a_drain_and_after_resume_one_can_come_again(dialect):
+    client = await dialect.open()
+    assert (await client.call(dialect.light(1)))["result"]
     client.served.runtime.begin_drain()
     assert await client.rest() == []
     client.served.runtime.resume()
-    again = await connect(transport, client.served)
-    assert (await again.call(raw.handshake("ping", 1)))["result"] == {}
-    assert (await again.call(raw.handshake("ping", 2)))["result"] == {}
+    again = await dialect.open(client.served)
+    assert (await again.call(dialect.light(1)))["result"]
+    assert (await again.call(dialect.light(2)))["result"]
 
 
-async def test_the_end_of_the_worker_ends_channels_with_an_answer_to_what_still_ran(connect, raw, transport):
-    client = await connect(transport)
-    await client.initialize()
-    await client.send(raw.handshake("tools/call", 1, name="wait", arguments={}))
+@pytest.mark.behaviour("stop.what-runs-is-answered")
+async def test_the_end_of_the_worker_ends_channels_with_an_answer_to_what_still_ran(dialect):
+    client = await dialect.open()
+    await client.send(dialect.message("tools/call", 1, name="wait", arguments={}))
     await asyncio.wait_for(client.served.workshop.started.wait(), 10)
     closing = asyncio.create_task(client.served.runtime.close())
     assert codes(await client.rest()) == [-32603]
@@ -77,35 +80,33 @@ async def test_the_end_of_the_worker_ends_channels_with_an_answer_to_what_still_
 # -- limits --
 
 
-async def test_a_message_of_exactly_the_limit_is_read_and_one_byte_more_ends_the_channel(
-    connect, serve, raw, transport
-):
+@pytest.mark.behaviour("limits.message-size")
+async def test_a_message_of_exactly_the_limit_is_read_and_one_byte_more_ends_the_channel(serve, dialect):
     limit = 4096
-    client = await connect(transport, await serve(http={"max_body_bytes": limit}))
-    message = json.dumps(raw.handshake("ping", 1)).encode()
+    client = await dialect.open(await serve(http={"max_body_bytes": limit}))
+    message = json.dumps(dialect.light(1)).encode()
     padded = message[:-1] + b" " * (limit - len(message)) + b"}"
-    assert (await client.call(padded))["result"] == {}
-    if transport == "sse":
+    assert (await client.call(padded))["result"]
+    if dialect.transport == "sse":
         assert await client.post_status(padded + b" ") == 413
         return
     await client.send(padded[:-1] + b" }")
     answers = await client.rest()
-    assert codes(answers) == ([] if transport == "websocket" else [-32600])
+    assert codes(answers) == ([] if dialect.transport == "websocket" else [-32600])
 
 
-async def test_too_many_requests_in_flight_are_refused_and_the_channel_goes_on(
-    connect, serve, raw, transport
-):
-    client = await connect(transport, await serve(limits={"max_in_flight": 1}))
-    await client.initialize()
-    await client.send(raw.handshake("tools/call", 1, name="wait", arguments={}))
+@pytest.mark.behaviour("limits.in-flight")
+async def test_too_many_requests_in_flight_are_refused_and_the_channel_goes_on(serve, dialect):
+    client = await dialect.open(await serve(limits={"max_in_flight": 1}))
+    await client.send(dialect.message("tools/call", 1, name="wait", arguments={}))
     await asyncio.wait_for(client.served.workshop.started.wait(), 10)
-    assert codes([await client.call(raw.handshake("ping", 2))]) == [-31503]
+    assert codes([await client.call(dialect.light(2))]) == [-31503]
     client.served.workshop.release.set()
     assert (await client.receive())["id"] == 1
-    assert (await client.call(raw.handshake("ping", 3)))["result"] == {}
+    assert (await client.call(dialect.light(3)))["result"]
 
 
+@pytest.mark.behaviour("limits.rate", era="handshake")
 async def test_too_many_requests_in_a_second_are_refused(connect, serve, raw, transport):
     client = await connect(transport, await serve(limits={"requests_per_s": 0.01, "burst": 2}))
     assert (await client.call(raw.handshake("ping", 1)))["result"] == {}
@@ -115,13 +116,14 @@ async def test_too_many_requests_in_a_second_are_refused(connect, serve, raw, tr
     assert refused["error"]["data"]["retryAfterS"] >= 1
 
 
-async def test_a_request_that_takes_too_long_is_answered_with_the_reason(connect, serve, raw, transport):
-    client = await connect(transport, await serve(mcp={"request_timeout_s": 0.3}))
-    await client.initialize()
-    assert codes([await client.call(raw.handshake("tools/call", 1, name="wait", arguments={}))]) == [-31504]
+@pytest.mark.behaviour("timeouts.request")
+async def test_a_request_that_takes_too_long_is_answered_with_the_reason(serve, dialect):
+    client = await dialect.open(await serve(mcp={"request_timeout_s": 0.3}))
+    assert codes([await client.call(dialect.message("tools/call", 1, name="wait", arguments={}))]) == [-31504]
     await asyncio.wait_for(client.served.workshop.cancelled.wait(), 10)
 
 
+@pytest.mark.behaviour("limits.streams")
 async def test_more_subscriptions_than_allowed_are_refused(connect, serve, raw, modern_transport):
     client = await connect(modern_transport, await serve(mcp={"max_streams": 1}))
     await client.send(raw.modern(LISTEN, 1, notifications={"toolsListChanged": True}))
@@ -129,6 +131,7 @@ async def test_more_subscriptions_than_allowed_are_refused(connect, serve, raw, 
     assert codes([await client.call(raw.modern(LISTEN, 2, notifications={}))]) == [-31430]
 
 
+@pytest.mark.behaviour("limits.connections", transport="tcp", era="any")
 async def test_more_connections_than_allowed_are_closed_at_once(connect, serve, raw):
     served = await serve(http={"max_connections": 1})
     first = await connect("tcp", served)
@@ -139,6 +142,7 @@ async def test_more_connections_than_allowed_are_closed_at_once(connect, serve, 
     assert (await first.call(raw.handshake("ping", 2)))["result"] == {}
 
 
+@pytest.mark.behaviour("timeouts.silent-connection", transport="tcp", era="any")
 async def test_a_connection_that_asks_nothing_is_closed_and_one_that_asked_may_be_quiet(connect, serve, raw):
     served = await serve(http={"keep_alive_timeout_s": 0.5})
     quiet, silent = await connect("tcp", served), await connect("tcp", served)
@@ -148,6 +152,7 @@ async def test_a_connection_that_asks_nothing_is_closed_and_one_that_asked_may_b
     assert (await quiet.call(raw.handshake("ping", 2)))["result"] == {}
 
 
+@pytest.mark.behaviour("timeouts.slow-line", transport="tcp", era="any")
 async def test_a_line_that_trickles_in_is_given_up(connect, serve, raw):
     client = await connect("tcp", await serve(http={"body_timeout_s": 0.3}))
     assert (await client.call(raw.handshake("ping", 1)))["result"] == {}
@@ -156,6 +161,7 @@ async def test_a_line_that_trickles_in_is_given_up(connect, serve, raw):
     assert codes(answers) == [-32600]
 
 
+@pytest.mark.behaviour("backpressure.reads-nothing-is-cut", transport="tcp", era="modern")
 async def test_a_client_that_reads_nothing_is_cut_with_its_cause_and_slows_nobody(connect, serve, raw):
     served = await serve(http={"max_stream_buffer_bytes": 65536, "keep_alive_timeout_s": 1.0})
     slow, quick = await connect("tcp", served), await connect("tcp", served)
@@ -172,6 +178,7 @@ async def test_a_client_that_reads_nothing_is_cut_with_its_cause_and_slows_nobod
     assert "result" in await quick.call(raw.modern("tools/list", 99))
 
 
+@pytest.mark.behaviour("backpressure.reads-late-gets-all", transport="tcp", era="modern")
 async def test_a_client_that_reads_late_gets_every_answer(connect, serve, raw):
     served = await serve(http={"max_stream_buffer_bytes": 65536})
     client = await connect("tcp", served)
@@ -185,6 +192,7 @@ async def test_a_client_that_reads_late_gets_every_answer(connect, serve, raw):
     assert got == set(range(200))
 
 
+@pytest.mark.behaviour("disconnect.half-closed-is-answered", transport="tcp", era="modern")
 async def test_what_was_asked_before_the_client_closed_its_half_is_answered(connect, raw):
     client = await connect("tcp")
     if client.served.tls:

@@ -17,6 +17,7 @@ async def change(client, raw, request_id):
         heard.append(message["method"].rpartition("/")[2])
 
 
+@pytest.mark.behaviour("resources.subscribe-and-unsubscribe", era="handshake")
 async def test_who_has_subscribed_hears_of_the_change_until_it_unsubscribes(connect, raw, transport):
     client = await connect(transport)
     other = await connect(transport, client.served)
@@ -30,6 +31,7 @@ async def test_who_has_subscribed_hears_of_the_change_until_it_unsubscribes(conn
     assert await change(client, raw, 4) == ["list_changed"]
 
 
+@pytest.mark.behaviour("resources.subscription-ends-with-the-channel", era="handshake")
 async def test_a_channel_that_has_ended_leaves_no_subscription(connect, raw, transport):
     client = await connect(transport)
     await client.initialize()

@@ -98,6 +98,7 @@ def world():
         runner.run(runtime.close())
 
 
+@pytest.mark.behaviour("messages.any-order-one-answer-each", transport="tcp", era="any")
 @given(frames)
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_comes_every_request_is_answered_once_and_the_channel_lives(world, frames):

@@ -25,6 +25,7 @@ async def status_of(served, request):
     return (await client.reply()).status
 
 
+@pytest.mark.behaviour("workers.sse-post-anywhere", transport="sse", era="handshake")
 async def test_a_message_reaches_its_stream_through_any_worker(connect, serve, raw):
     bus = LocalBus()
     owner, other = await serve(bus=bus), await serve(bus=bus)
@@ -36,6 +37,7 @@ async def test_a_message_reaches_its_stream_through_any_worker(connect, serve, r
     assert owner.outcomes("tools/call") == {"ok": 1}
 
 
+@pytest.mark.behaviour("workers.sse-answer-anywhere", transport="sse", era="handshake")
 async def test_an_answer_of_the_client_reaches_the_one_who_asked_through_any_worker(connect, serve, raw):
     bus = LocalBus()
     owner, other = await serve(bus=bus), await serve(bus=bus)
@@ -49,6 +51,7 @@ async def test_an_answer_of_the_client_reaches_the_one_who_asked_through_any_wor
     assert (await client.receive())["result"]["content"][0]["text"] == "Ada"
 
 
+@pytest.mark.behaviour("sse.invented-id-is-unknown", transport="sse", era="handshake")
 async def test_an_invented_id_is_unknown_at_once_and_a_closed_stream_soon(connect, serve, raw, monkeypatch):
     client = await connect("sse")
     base, _, stream_id = client.address.partition("=")
@@ -66,6 +69,7 @@ async def test_an_invented_id_is_unknown_at_once_and_a_closed_stream_soon(connec
     assert await client.post_status(PING) == 404
 
 
+@pytest.mark.behaviour("keys.sse-ids-outlive-rotation", transport="sse", era="handshake")
 def test_ids_are_recognised_by_every_key_of_the_ring_and_by_no_other():
     old, new = KeyRing.generate(), KeyRing.generate()
     before, both, after = KeyRing([old]), KeyRing([new, old]), KeyRing([new])
@@ -75,12 +79,14 @@ def test_ids_are_recognised_by_every_key_of_the_ring_and_by_no_other():
     assert StreamIds(both).new() != StreamIds(both).new()
 
 
+@pytest.mark.behaviour("era.sse-is-handshake-only", transport="sse", era="handshake")
 async def test_modern_requests_are_refused_also_as_the_first(connect, raw):
     client = await connect("sse")
     answer = await client.call(raw.modern("tools/list", 1))
     assert (answer["error"]["code"], answer["id"]) == (-32600, 1)
 
 
+@pytest.mark.behaviour("sse.wrong-requests", transport="sse", era="handshake")
 async def test_what_is_no_request_of_this_transport_is_refused(connect, serve, raw):
     client = await connect("sse")
     host = b"Host: 127.0.0.1\r\n"
@@ -98,18 +104,21 @@ async def test_what_is_no_request_of_this_transport_is_refused(connect, serve, r
     assert await status_of(full, b"GET /sse HTTP/1.1\r\n" + host + b"\r\n") == 429
 
 
+@pytest.mark.behaviour("drain.no-new-sse-stream", transport="sse", era="handshake")
 async def test_while_draining_no_stream_is_opened(connect, serve):
     served = await serve()
     served.runtime.begin_drain()
     assert await status_of(served, b"GET /sse HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n") == 503
 
 
+@pytest.mark.behaviour("streams.quiet-sse-is-pinged", transport="sse", era="handshake")
 async def test_a_quiet_stream_is_pinged(connect, serve):
     client = await connect("sse", await serve(mcp={"ping_interval_s": 0.1}))
     piece = await anext(client.stream.chunks())
     assert piece == b": ping\n\n"
 
 
+@pytest.mark.behaviour("metrics.sse-streams", transport="sse", era="handshake")
 async def test_an_open_stream_is_counted_until_it_ends(connect, raw):
     client = await connect("sse")
     assert client.served.runtime.counts().streams == 1
@@ -117,6 +126,7 @@ async def test_an_open_stream_is_counted_until_it_ends(connect, raw):
     await raw.until(lambda: client.served.runtime.counts().streams == 0)
 
 
+@pytest.mark.behaviour("clients.official-over-sse", transport="sse", era="handshake")
 async def test_the_official_client_does_its_round(serve):
     served = await serve()
     url = served.url.replace("/mcp", "/sse")

@@ -18,6 +18,7 @@ def error_of(answer):
 # -- eras --
 
 
+@pytest.mark.behaviour("era.modern-needs-no-handshake")
 async def test_a_modern_client_discovers_and_calls(connect, raw, modern_transport):
     client = await connect(modern_transport)
     answer = await client.call(raw.modern("server/discover", "a"))
@@ -28,6 +29,7 @@ async def test_a_modern_client_discovers_and_calls(connect, raw, modern_transpor
     assert answer["result"]["resultType"] == "complete"
 
 
+@pytest.mark.behaviour("era.every-handshake-revision", era="handshake")
 @pytest.mark.parametrize("version", ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"])
 async def test_a_handshake_client_negotiates_and_calls(connect, raw, transport, version):
     client = await connect(transport)
@@ -37,6 +39,7 @@ async def test_a_handshake_client_negotiates_and_calls(connect, raw, transport, 
     assert "resultType" not in answer["result"]
 
 
+@pytest.mark.behaviour("initialize.pipelined-requests-wait", era="handshake")
 async def test_requests_pipelined_behind_initialize_wait_for_it(connect, raw, transport):
     client = await connect(transport)
     params = {
@@ -51,6 +54,7 @@ async def test_requests_pipelined_behind_initialize_wait_for_it(connect, raw, tr
     assert (await client.receive())["result"]["content"][0]["text"] == "3"
 
 
+@pytest.mark.behaviour("era.first-request-pins-modern")
 async def test_the_first_request_pins_the_modern_era(connect, raw, modern_transport):
     client = await connect(modern_transport)
     await client.send({"jsonrpc": "2.0", "method": "notifications/initialized"})
@@ -62,6 +66,7 @@ async def test_the_first_request_pins_the_modern_era(connect, raw, modern_transp
     assert "result" in await client.call(raw.modern("tools/list", 4)), "the channel goes on"
 
 
+@pytest.mark.behaviour("era.first-request-pins-handshake", era="handshake")
 async def test_the_first_request_pins_the_handshake_era(connect, raw, transport):
     client = await connect(transport)
     await client.initialize()
@@ -69,6 +74,7 @@ async def test_the_first_request_pins_the_handshake_era(connect, raw, transport)
     assert "result" in await client.call(raw.handshake("tools/list", 3)), "the channel goes on"
 
 
+@pytest.mark.behaviour("initialize.once", era="handshake")
 async def test_initialize_is_taken_once(connect, raw, transport):
     client = await connect(transport)
     await client.initialize()
@@ -78,6 +84,7 @@ async def test_initialize_is_taken_once(connect, raw, transport):
     )
 
 
+@pytest.mark.behaviour("initialize.only-ping-before", era="handshake")
 async def test_before_initialize_only_ping_is_answered(connect, raw, transport):
     client = await connect(transport)
     assert (await client.call(raw.handshake("ping", 1)))["result"] == {}
@@ -86,6 +93,7 @@ async def test_before_initialize_only_ping_is_answered(connect, raw, transport):
     assert "result" in await client.call(raw.handshake("tools/list", 3))
 
 
+@pytest.mark.behaviour("envelope.unknown-version")
 async def test_a_modern_request_without_its_envelope_or_of_another_revision_is_refused(
     connect, raw, modern_transport
 ):
@@ -99,6 +107,7 @@ async def test_a_modern_request_without_its_envelope_or_of_another_revision_is_r
 # -- messages --
 
 
+@pytest.mark.behaviour("messages.malformed-is-answered", era="handshake")
 @pytest.mark.parametrize(
     ("data", "code", "request_id"),
     [
@@ -122,32 +131,33 @@ async def test_what_is_no_message_is_answered_and_the_channel_goes_on(
     assert (await client.call(raw.handshake("ping", 1)))["result"] == {}
 
 
-async def test_ids_keep_their_type_and_answers_come_as_they_are_ready(connect, raw, transport):
-    client = await connect(transport)
-    await client.initialize()
-    await client.send(raw.handshake("tools/call", 1, name="wait", arguments={}))
-    await client.send(raw.handshake("tools/call", "1", name="add", arguments={"a": 1, "b": 1}))
+@pytest.mark.behaviour("messages.ids-keep-their-type")
+async def test_ids_keep_their_type_and_answers_come_as_they_are_ready(dialect):
+    client = await dialect.open()
+    await client.send(dialect.message("tools/call", 1, name="wait", arguments={}))
+    await client.send(dialect.message("tools/call", "1", name="add", arguments={"a": 1, "b": 1}))
     assert (await client.receive())["id"] == "1"
     client.served.workshop.release.set()
     assert (await client.receive())["id"] == 1
 
 
-async def test_an_id_that_is_being_served_is_refused(connect, raw, transport):
-    client = await connect(transport)
-    await client.initialize()
-    await client.send(raw.handshake("tools/call", 1, name="wait", arguments={}))
-    assert error_of(await client.call(raw.handshake("ping", 1))) == (-32600, 1)
+@pytest.mark.behaviour("messages.id-in-use")
+async def test_an_id_that_is_being_served_is_refused(dialect):
+    client = await dialect.open()
+    await client.send(dialect.message("tools/call", 1, name="wait", arguments={}))
+    assert error_of(await client.call(dialect.light(1))) == (-32600, 1)
     client.served.workshop.release.set()
     assert (await client.receive())["result"]["content"][0]["text"] == "released"
 
 
-async def test_a_response_nobody_asked_for_is_dropped(connect, raw, transport):
-    client = await connect(transport)
-    await client.initialize()
+@pytest.mark.behaviour("messages.stray-response")
+async def test_a_response_nobody_asked_for_is_dropped(dialect):
+    client = await dialect.open()
     await client.send({"jsonrpc": "2.0", "id": 77, "result": {}})
-    assert (await client.call(raw.handshake("ping", 1)))["id"] == 1
+    assert (await client.call(dialect.light(1)))["id"] == 1
 
 
+@pytest.mark.behaviour("errors.text-stays-here")
 async def test_what_a_handler_raises_is_not_told(connect, raw, modern_transport):
     client = await connect(modern_transport)
     answer = await client.call(raw.modern("tools/call", 1, name="fail", arguments={}))
@@ -159,6 +169,7 @@ async def test_what_a_handler_raises_is_not_told(connect, raw, modern_transport)
 # -- progress, questions, changes --
 
 
+@pytest.mark.behaviour("progress.before-the-answer")
 async def test_progress_comes_before_the_answer_and_names_its_token(connect, raw, modern_transport):
     client = await connect(modern_transport)
     message = raw.modern(
@@ -170,6 +181,7 @@ async def test_progress_comes_before_the_answer_and_names_its_token(connect, raw
     assert {each["params"]["progressToken"] for each in got[:3]} == {9}
 
 
+@pytest.mark.behaviour("asking.on-the-same-channel", era="handshake")
 async def test_the_server_asks_on_the_same_channel_in_the_handshake_era(connect, raw, transport):
     client = await connect(transport)
     await client.initialize(capabilities={"elicitation": {}})
@@ -182,6 +194,7 @@ async def test_the_server_asks_on_the_same_channel_in_the_handshake_era(connect,
     assert (await client.receive())["result"]["content"][0]["text"] == "Ada"
 
 
+@pytest.mark.behaviour("asking.not-answered-by-others", era="handshake")
 async def test_an_answer_on_another_channel_answers_nothing(connect, raw, transport):
     client = await connect(transport)
     other = await connect(transport, client.served)
@@ -201,6 +214,7 @@ async def test_an_answer_on_another_channel_answers_nothing(connect, raw, transp
     assert (await client.receive())["result"]["content"][0]["text"] == "Ada"
 
 
+@pytest.mark.behaviour("listen.tagged-with-its-id")
 async def test_a_change_is_told_to_those_who_shook_hands_and_listens_are_tagged(
     connect, raw, modern_transport
 ):
@@ -225,23 +239,24 @@ async def test_a_change_is_told_to_those_who_shook_hands_and_listens_are_tagged(
 # -- cancellation and the end of a client --
 
 
-async def test_a_cancelled_request_stops_and_is_never_answered(connect, raw, transport):
-    client = await connect(transport)
-    await client.initialize()
-    await client.send(raw.handshake("tools/call", 1, name="wait", arguments={}))
+@pytest.mark.behaviour("cancel.by-notification")
+async def test_a_cancelled_request_stops_and_is_never_answered(dialect):
+    client = await dialect.open()
+    await client.send(dialect.message("tools/call", 1, name="wait", arguments={}))
     workshop = client.served.workshop
     await asyncio.wait_for(workshop.started.wait(), 10)
     for stray in ("1", True, 1.0, None, 99):
         params = {"requestId": stray}
         await client.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})
-    assert (await client.call(raw.handshake("ping", 2)))["id"] == 2
+    assert (await client.call(dialect.light(2)))["id"] == 2
     assert not workshop.cancelled.is_set()
     await client.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}})
     await asyncio.wait_for(workshop.cancelled.wait(), 10)
-    assert (await client.call(raw.handshake("ping", 3)))["id"] == 3
+    assert (await client.call(dialect.light(3)))["id"] == 3
     assert client.served.outcomes("tools/call") == {"cancelled": 1}
 
 
+@pytest.mark.behaviour("listen.cancelled-by-notification")
 async def test_a_cancelled_subscription_is_over_without_a_result(connect, raw, modern_transport):
     client = await connect(modern_transport)
     await client.send(raw.modern(LISTEN, 7, notifications={"toolsListChanged": True}))
@@ -254,10 +269,10 @@ async def test_a_cancelled_subscription_is_over_without_a_result(connect, raw, m
     ] == 8
 
 
-async def test_a_client_that_goes_away_ends_what_it_wanted(connect, raw, transport):
-    client = await connect(transport)
-    await client.initialize()
-    await client.send(raw.handshake("tools/call", 1, name="wait", arguments={}))
+@pytest.mark.behaviour("disconnect.ends-what-runs")
+async def test_a_client_that_goes_away_ends_what_it_wanted(raw, dialect):
+    client = await dialect.open()
+    await client.send(dialect.message("tools/call", 1, name="wait", arguments={}))
     await asyncio.wait_for(client.served.workshop.started.wait(), 10)
     await client.close()
     await asyncio.wait_for(client.served.workshop.cancelled.wait(), 10)
@@ -265,9 +280,9 @@ async def test_a_client_that_goes_away_ends_what_it_wanted(connect, raw, transpo
     await raw.until(lambda: len(client.served.runtime.channels) == 0)
 
 
-async def test_requests_are_counted_by_transport_and_era(connect, raw, transport):
-    client = await connect(transport)
-    await client.initialize()
-    await client.call(raw.handshake("tools/list", 1))
+@pytest.mark.behaviour("metrics.by-transport-and-era")
+async def test_requests_are_counted_by_transport_and_era(dialect):
+    client = await dialect.open()
+    await client.call(dialect.message("prompts/list", 1))
     rows = client.served.meter.snapshot()["requests"]
-    assert ["tools/list", "handshake", transport, "ok", 1] in rows
+    assert ["prompts/list", dialect.era, dialect.transport, "ok", 1] in rows

@@ -33,6 +33,7 @@ async def close_code(client):
     return client.connection.close_code
 
 
+@pytest.mark.behaviour("websocket.subprotocol", transport="websocket", era="any")
 async def test_the_upgrade_agrees_on_mcp_and_no_compression(serve):
     served = await serve()
     url = f"{'wss' if served.tls else 'ws'}://127.0.0.1:{served.port}/ws"
@@ -43,6 +44,7 @@ async def test_the_upgrade_agrees_on_mcp_and_no_compression(serve):
         assert served.runtime.counts().connections == 1
 
 
+@pytest.mark.behaviour("websocket.refused-before-the-upgrade", transport="websocket", era="any")
 @pytest.mark.parametrize(
     ("changes", "status"),
     [
@@ -62,6 +64,7 @@ async def test_what_must_not_be_upgraded_is_refused_before(serve, changes, statu
     assert (await client.reply()).status == status
 
 
+@pytest.mark.behaviour("websocket.only-its-path", transport="websocket", era="any")
 async def test_an_upgrade_of_any_other_path_or_method_is_not_one(serve):
     served = await serve()
     for request, status in ((upgrade_bytes("/other"), 404), (upgrade_bytes(method="POST"), 405)):
@@ -70,6 +73,7 @@ async def test_an_upgrade_of_any_other_path_or_method_is_not_one(serve):
         assert (await client.reply()).status == status
 
 
+@pytest.mark.behaviour("websocket.allowed-origin", transport="websocket", era="any")
 async def test_an_allowed_origin_is_upgraded_and_the_path_can_be_switched_off(serve):
     served = await serve(mcp={"allowed_origins": ["https://app.example"]})
     client = await served.connect()
@@ -80,6 +84,7 @@ async def test_an_allowed_origin_is_upgraded_and_the_path_can_be_switched_off(se
     assert (await client.reply()).status == 404
 
 
+@pytest.mark.behaviour("websocket.early-frames", transport="websocket", era="any")
 async def test_frames_sent_together_with_the_upgrade_are_read(serve, raw):
     served = await serve()
     client = await served.connect()
@@ -91,6 +96,7 @@ async def test_frames_sent_together_with_the_upgrade_are_read(serve, raw):
     assert b'"result":{}' in await client.rest()
 
 
+@pytest.mark.behaviour("websocket.after-a-pipelined-request", transport="websocket", era="any")
 async def test_a_pipelined_request_before_the_upgrade_is_answered_first(serve, raw):
     served = await serve()
     client = await served.connect()
@@ -100,6 +106,7 @@ async def test_a_pipelined_request_before_the_upgrade_is_answered_first(serve, r
     assert (await client.head()).status == 101
 
 
+@pytest.mark.behaviour("websocket.fragments", transport="websocket", era="any")
 async def test_a_message_in_fragments_with_a_ping_between_is_one_message(connect, raw):
     client = await connect("websocket")
     text = json.dumps(raw.handshake("ping", 1))
@@ -108,6 +115,7 @@ async def test_a_message_in_fragments_with_a_ping_between_is_one_message(connect
     await asyncio.wait_for(await client.connection.ping(), 10)
 
 
+@pytest.mark.behaviour("websocket.close-codes", transport="websocket", era="any")
 @pytest.mark.parametrize(
     ("frame", "code"),
     [
@@ -126,6 +134,7 @@ async def test_frames_that_break_the_rules_close_with_their_code(connect, serve,
     await raw.until(lambda: client.served.runtime.counts().connections == 0)
 
 
+@pytest.mark.behaviour("limits.websocket-fragments", transport="websocket", era="any")
 async def test_fragments_count_together_against_the_limit(connect, serve):
     client = await connect("websocket", await serve(http={"max_body_bytes": 4096}))
     for _ in range(5):
@@ -135,6 +144,7 @@ async def test_fragments_count_together_against_the_limit(connect, serve):
     assert await close_code(client) == 1009
 
 
+@pytest.mark.behaviour("drain.websocket-goes-away", transport="websocket", era="any")
 async def test_at_a_drain_it_says_that_it_goes_away(connect, raw):
     client = await connect("websocket")
     assert (await client.call(raw.handshake("ping", 1)))["result"] == {}
@@ -146,6 +156,7 @@ async def test_at_a_drain_it_says_that_it_goes_away(connect, raw):
     assert (reply.status, "retry-after" in reply.headers) == (503, True)
 
 
+@pytest.mark.behaviour("websocket.goodbye", transport="websocket", era="any")
 async def test_a_client_that_says_goodbye_is_answered_in_kind(connect, raw):
     client = await connect("websocket")
     assert (await client.call(raw.handshake("ping", 1)))["result"] == {}
@@ -154,6 +165,7 @@ async def test_a_client_that_says_goodbye_is_answered_in_kind(connect, raw):
     await raw.until(lambda: client.served.runtime.counts().connections == 0)
 
 
+@pytest.mark.behaviour("timeouts.websocket-ping", transport="websocket", era="any")
 async def test_a_quiet_client_that_answers_pings_stays_and_one_that_does_not_is_cut(connect, serve, raw):
     served = await serve(mcp={"ping_interval_s": 0.2})
     alive, dead = await connect("websocket", served), await connect("websocket", served)

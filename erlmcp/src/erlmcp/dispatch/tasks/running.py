@@ -184,6 +184,8 @@ class TaskRun:
                 params.pop("requestState", None)
                 if "requestState" in result:
                     params["requestState"] = result["requestState"]
+        except (SystemExit, KeyboardInterrupt) as exc:
+            raise FaultError(fault_of(exc)) from exc  # the event loop would end with it
         finally:
             self._context.close()
         raise MCPError(INTERNAL_ERROR, f"The tool asked in more than {MAX_ROUNDS} rounds")
@@ -249,7 +251,7 @@ class TaskRun:
         if exc is None:
             self._move(COMPLETED, work.result())
             return
-        fault = fault_of(exc) if isinstance(exc, Exception) else INTERNAL
+        fault = fault_of(exc)
         try:
             self._move(FAILED, error_of(fault), fault.message)
         except (msgspec.MsgspecError, TypeError, ValueError):

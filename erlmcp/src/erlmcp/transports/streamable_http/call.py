@@ -209,7 +209,9 @@ class Call:
         fault: Fault | None = None
         try:
             payload, outcome = await self._answer()
-        except Exception as exc:  # noqa: BLE001 - the border where exceptions become answers
+        except BaseException as exc:
+            if self._over:
+                raise  # it is cancelled because it has been answered
             fault = fault_of(exc)
             outcome = fault.outcome
             payload = self._encode_fault(fault)
