@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contracts check conformance bench bench-channels wheels lock clean
+.PHONY: help setup demo test lint types contracts check conformance fuzz bench bench-channels wheels lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -39,6 +39,11 @@ check: lint types contracts test ## all of the above
 
 conformance: $(STAMP) ## the official suite against erlmcp: every leg must have full marks (needs npm)
 	@$(BIN)/python -m conformance
+
+fuzz: $(STAMP) ## a million hostile inputs at every framing (about 20 minutes; nightly)
+	@$(BIN)/python -m pip -qq --disable-pip-version-check install --require-hashes --no-deps --only-binary :all: \
+	  -r fuzz/requirements.lock || echo "fuzz: atheris cannot be had here"
+	@$(BIN)/python -m fuzz
 
 bench: $(STAMP) ## erlmcp and its peers over HTTP, side by side (needs wrk; about 10 minutes)
 	@$(BIN)/python -m benchmarks.http --tail

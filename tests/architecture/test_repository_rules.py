@@ -1,8 +1,11 @@
 """Rules that no linter knows: what may never stand in the repository, and which names it avoids."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "manager", "misc"}
@@ -48,4 +51,23 @@ def test_no_module_has_a_name_that_says_nothing():
 
 
 def test_no_lock_that_records_addresses_is_tracked():
-    assert not [p for p in _tracked() if p.name in {"uv.lock", "pylock.toml", "package-lock.json"}]
+    assert not [p for p in _tracked() if p.name in {"uv.lock", "pylock.toml"}]
+
+
+def faults_of_npm_lock(lock):
+    """The packages that npm would take from an address in the lock, or without looking at a digest."""
+    packages = {name: each for name, each in json.loads(lock)["packages"].items() if name}
+    return [name for name, each in packages.items() if "resolved" in each or "integrity" not in each]
+
+
+def test_a_lock_of_npm_holds_digests_and_no_addresses():
+    locks = [path for path in _tracked() if path.name == "package-lock.json"]
+    assert locks
+    assert not [fault for path in locks for fault in faults_of_npm_lock(path.read_text())]
+
+
+@pytest.mark.parametrize("package", [{"resolved": "x", "integrity": "sha512-x"}, {"version": "1.0.0"}])
+def test_an_address_or_a_missing_digest_in_a_lock_of_npm_would_be_seen(package):
+    assert faults_of_npm_lock(json.dumps({"packages": {"": {}, "node_modules/a": package}})) == [
+        "node_modules/a"
+    ]

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 MAX_FUNCTION_LINES = 70
 MAX_FILE_LINES = 400
-FOLDERS = ("erlmcp", "gonogo", "examples", "demo", "tests", "benchmarks", "conformance", "scripts")
+FOLDERS = ("erlmcp", "gonogo", "examples", "demo", "tests", "benchmarks", "conformance", "fuzz", "scripts")
 
 
 def _python_files() -> list[Path]:

@@ -65,6 +65,14 @@ def test_a_line_that_never_ends_is_given_up_as_soon_as_it_is_too_long():
     assert fed == LIMIT + 2
 
 
+@pytest.mark.parametrize("cut", range(1, LIMIT + 4))
+def test_no_line_behind_one_that_is_too_long_is_read_however_they_are_cut(cut):
+    reader = LineReader(LIMIT)
+    data = b"a" * (LIMIT + 3) + b"\nb\nc\n"
+    assert reader.feed(data[:cut]) + reader.feed(data[cut:]) == []
+    assert reader.too_long
+
+
 def test_a_line_in_the_making_is_told():
     reader = LineReader(LIMIT)
     reader.feed(b"abc")

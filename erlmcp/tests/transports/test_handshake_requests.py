@@ -72,6 +72,17 @@ async def test_a_client_that_describes_itself_without_end_is_refused(serve, raw)
     assert (reply.json["error"]["code"], "mcp-session-id" in reply.headers) == (-31431, False)
 
 
+async def test_a_client_that_describes_itself_by_an_endless_number_is_refused(serve, raw):
+    served = await serve()
+    params = {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {"experimental": {"x": {"y": 10**30}}},
+        "clientInfo": {"name": "c", "version": "1"},
+    }
+    reply = await (await served.connect()).call(raw.handshake("initialize", **params))
+    assert (reply.json["error"]["code"], "mcp-session-id" in reply.headers) == (-31431, False)
+
+
 @pytest.mark.behaviour("session.missing-or-wrong", transport="http", era="handshake")
 async def test_without_a_session_it_is_400_and_with_a_wrong_one_404(serve, raw):
     served = await serve()
@@ -214,6 +225,26 @@ async def test_an_answer_to_the_server_may_reach_any_worker(serve, raw, worker):
     assert (await workers[worker].session_call(stranger, forged)).status == 202
     answer = {**forged, "result": {"action": "accept", "content": {"name": "Ada"}}}
     assert (await workers[worker].session_call(session, answer)).status == 202
+    assert (await anext(events))["result"]["content"][0]["text"] == "Ada"
+
+
+@pytest.mark.parametrize("number", [2**63, 2**64, -(2**64), 10**400])
+@pytest.mark.parametrize("worker", [0, 1])
+async def test_numbers_of_any_size_in_an_answer_or_a_cancellation_harm_nobody(serve, raw, worker, number):
+    bus = LocalBus()
+    workers = [await serve(bus=bus), await serve(bus=bus)]
+    session = await workers[0].initialize(capabilities={"elicitation": {}})
+    client = await workers[0].connect()
+    await client.post(raw.handshake("tools/call", name="ask_name"), headers={"mcp-session-id": session})
+    await client.head()
+    events = client.events()
+    question = await anext(events)
+    cancelled = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": number}}
+    nobody = {"jsonrpc": "2.0", "id": 1, "result": {"n": number}}
+    result = {"action": "accept", "content": {"name": "Ada"}, "_meta": {"n": number}}
+    answer = {"jsonrpc": "2.0", "id": question["id"], "result": result}
+    for message in (cancelled, nobody, answer):
+        assert (await workers[worker].session_call(session, message)).status == 202
     assert (await anext(events))["result"]["content"][0]["text"] == "Ada"
 
 

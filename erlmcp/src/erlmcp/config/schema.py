@@ -34,7 +34,9 @@ class HttpSettings(_Section):
         10.0, gt=0, description="From the first byte to the end of headers, seconds."
     )
     body_timeout_s: float = Field(
-        30.0, gt=0, description="From the end of headers to the end of the body, seconds."
+        30.0,
+        gt=0,
+        description="From the end of headers to that of the body, seconds. Also a line, a WebSocket message.",
     )
     keep_alive_timeout_s: float = Field(75.0, gt=0, description="Idle time of a kept connection, seconds.")
     max_connections: int = Field(

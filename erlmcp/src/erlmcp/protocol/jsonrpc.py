@@ -122,7 +122,7 @@ def _message_of(value: Any) -> Message:
 
 def _message(value: dict[str, Any]) -> Message:
     raw_id = value.get("id")
-    request_id = _readable_id(raw_id)
+    request_id = readable_id(raw_id)
     if value.get("jsonrpc") != "2.0":
         raise _invalid('jsonrpc must be "2.0"', request_id)
     method = value.get("method")
@@ -151,7 +151,8 @@ def _response(value: dict[str, Any], request_id: RequestId | None) -> Response:
     raise _invalid("a response has a result object or an error object", request_id)
 
 
-def _readable_id(raw: Any) -> RequestId | None:
+def readable_id(raw: Any) -> RequestId | None:
+    """The id, if it is one that a request can have: a string or an integer that is kept."""
     if isinstance(raw, str) or (type(raw) is int and abs(raw) <= MAX_SAFE_ID):
         return raw
     return None

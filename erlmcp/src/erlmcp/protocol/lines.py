@@ -34,8 +34,7 @@ class LineReader:
         if self.too_long:
             return []
         first, *others = data.split(b"\n")
-        self._keep(first)
-        if not others:
+        if not self._keep(first) or not others:
             return []
         complete = [b"".join(self._pieces), *others[:-1]]
         self._pieces, self._size = [], 0
@@ -50,13 +49,15 @@ class LineReader:
         self._keep(others[-1])
         return lines
 
-    def _keep(self, piece: bytes) -> None:
+    def _keep(self, piece: bytes) -> bool:
+        """Whether the line is still short enough."""
         if piece:
             self._pieces.append(piece)
             self._size += len(piece)
         if self._size > self._max_bytes + 1:  # one more may be the CR of its end
             self._pieces, self._size = [], 0
             self.too_long = True
+        return not self.too_long
 
 
 def line(message: bytes) -> bytes:

@@ -29,7 +29,7 @@ class Asking:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._waiting: dict[str, asyncio.Future[Response]] = {}
-        self._decoder = msgspec.msgpack.Decoder(Response)
+        self._decoder = msgspec.json.Decoder(Response)
         self._unsubscribe = bus.subscribe(self._hear)
 
     async def ask(
@@ -66,7 +66,8 @@ class Asking:
         """A client has answered; whoever waits gets it, here or in another worker."""
         key = _key(sid, response.id)
         if not self._resolve(key, response):
-            self._bus.publish(BusEvent(REPLY, key, msgspec.msgpack.encode(response)))
+            # JSON, as it came: a client may send integers that no other format here has room for
+            self._bus.publish(BusEvent(REPLY, key, msgspec.json.encode(response)))
 
     def close(self) -> None:
         """Hear no more answers."""

@@ -76,9 +76,12 @@ class KeyRing:
         """The session id: visible ASCII, at most ``MAX_ID_CHARS``.
 
         Raises:
-            SessionTooLargeError: the client's description is too long.
+            SessionTooLargeError: the client's description is too long, or an integer in it is.
         """
-        text = self._seals.seal(facts, _PURPOSE)
+        try:
+            text = self._seals.seal(facts, _PURPOSE)
+        except OverflowError:
+            raise SessionTooLargeError from None
         if len(text) > MAX_ID_CHARS:
             raise SessionTooLargeError
         return text

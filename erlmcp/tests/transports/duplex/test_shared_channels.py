@@ -194,6 +194,19 @@ async def test_the_server_asks_on_the_same_channel_in_the_handshake_era(connect,
     assert (await client.receive())["result"]["content"][0]["text"] == "Ada"
 
 
+async def test_numbers_of_any_size_in_an_answer_or_a_cancellation_leave_the_channel_alone(
+    connect, raw, transport
+):
+    client = await connect(transport)
+    await client.initialize()
+    for number in (2**63, 2**64, -(2**64), 10**400):
+        await client.send({"jsonrpc": "2.0", "id": 1, "result": {"n": number}})
+        await client.send(
+            {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": number}}
+        )
+    assert (await client.call(raw.handshake("ping", 1)))["result"] == {}
+
+
 @pytest.mark.behaviour("asking.not-answered-by-others", era="handshake")
 async def test_an_answer_on_another_channel_answers_nothing(connect, raw, transport):
     client = await connect(transport)

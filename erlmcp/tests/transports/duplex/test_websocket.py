@@ -144,6 +144,37 @@ async def test_fragments_count_together_against_the_limit(connect, serve):
     assert await close_code(client) == 1009
 
 
+GOODBYE = Frame(Opcode.CLOSE, (1000).to_bytes(2)).serialize(mask=True)
+RESERVED_BIT = b"\xc1\x81\0\0\0\0x"
+
+
+@pytest.mark.parametrize(("last", "code"), [(GOODBYE, 1000), (RESERVED_BIT, 1002)], ids=["goodbye", "broken"])
+async def test_what_came_in_one_read_with_a_goodbye_or_a_broken_rule_is_taken(
+    connect, serve, raw, last, code
+):
+    served = await serve()
+    client = await connect("websocket", served)
+    await client.initialize()
+    request = Frame(Opcode.TEXT, json.dumps(raw.handshake("ping", 1)).encode()).serialize(mask=True)
+    client.connection.transport.write(request + last)
+    await raw.until(lambda: served.outcomes("ping"), "the request before it was served")
+    assert await close_code(client) == code
+
+
+async def test_a_message_that_trickles_in_is_given_up_and_other_clients_stay(connect, serve, raw):
+    served = await serve(http={"body_timeout_s": 0.2})
+    slow, other = await connect("websocket", served), await connect("websocket", served)
+    for client in (slow, other):
+        assert (await client.call(raw.handshake("ping", 1)))["result"] == {}
+    trickle = Frame(Opcode.TEXT, b"x" * 100).serialize(mask=True)
+    for start in range(2):
+        slow.connection.transport.write(trickle[start : start + 1])
+        await asyncio.sleep(0.05)  # in two reads: bytes that complete no frame
+    assert await close_code(slow) == 1008
+    assert served.rejected("websocket-1008") == 1
+    assert (await other.call(raw.handshake("ping", 2)))["result"] == {}
+
+
 @pytest.mark.behaviour("drain.websocket-goes-away", transport="websocket", era="any")
 async def test_at_a_drain_it_says_that_it_goes_away(connect, raw):
     client = await connect("websocket")

@@ -240,11 +240,10 @@ class DuplexChannel:
         elif self._pin.era == HANDSHAKE:
             self._hand_over(notification)
 
-    def _cancel(self, request_id: Any) -> None:
+    def _cancel(self, raw_id: Any) -> None:
         """Unknown ids are ignored: the answer may have crossed. ``initialize`` cannot be cancelled."""
-        if isinstance(request_id, bool) or not isinstance(request_id, int | str):
-            return
-        call = self._calls.get(request_id)
+        request_id = jsonrpc.readable_id(raw_id)
+        call = None if request_id is None else self._calls.get(request_id)
         if call is not None and call.request.method != "initialize":
             call.cancel()
 

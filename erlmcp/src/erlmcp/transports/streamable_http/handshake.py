@@ -232,8 +232,9 @@ class HandshakeRequests:
             )
         )
 
-    def _cancel(self, session: LiveSession, request_id: Any) -> None:
-        if isinstance(request_id, bool) or not isinstance(request_id, int | str):
+    def _cancel(self, session: LiveSession, raw_id: Any) -> None:
+        request_id = jsonrpc.readable_id(raw_id)
+        if request_id is None:
             return
         call = session.calls.get(request_id)
         if call is not None:

@@ -2,7 +2,8 @@
 
 The framing is the ``websockets`` package's, which does no I/O; this moves its bytes. No extensions are
 offered, so a small frame cannot become a large message. MCP itself says nothing of WebSocket: the rules are
-those of stdio, with pings, and with close codes (1001 drain, 1003 binary, 1007 no UTF-8, 1009 too large).
+those of stdio, with pings, and with close codes (1001 drain, 1003 binary, 1007 no UTF-8, 1008 too slow,
+1009 too large).
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ class WebSocketWire(StreamWire):
         self._wires = wires
         self._protocol = ServerProtocol(state=OPEN, max_size=self._limits.max_body_bytes)
         self._pieces: list[bytes] = []
+        self._in_message = False
+        """Whether a message has begun whose last fragment has not come."""
+        self._message_timer: asyncio.TimerHandle | None = None
         self._heard = False
         self._ping_timer: asyncio.TimerHandle | None = None
 
@@ -48,7 +52,9 @@ class WebSocketWire(StreamWire):
     # -- framing --
 
     def encode(self, message: bytes) -> bytes:
-        """One text frame."""
+        """One text frame; nothing once the client has said goodbye, since nothing can follow that."""
+        if self._protocol.state is not OPEN:
+            return b""
         self._protocol.send_text(message)
         return b"".join(self._protocol.data_to_send())
 
@@ -58,12 +64,17 @@ class WebSocketWire(StreamWire):
         self.decode(data)
 
     def decode(self, data: bytes) -> None:
-        """Take frames; whatever breaks the rules closes the connection with its code."""
+        """Take frames; whatever breaks the rules closes the connection with its code.
+
+        What came before a goodbye or a broken rule is taken, also when it came in the same read.
+        """
         self._protocol.receive_data(data)
-        for event in self._protocol.events_received():
-            if isinstance(event, Frame) and self._protocol.state is OPEN:
-                self._take(event)
+        events = self._protocol.events_received()
+        for event in events:
+            if isinstance(event, Frame) and not self._take(event):
+                break
         self._flush()
+        self._watch_message(has_frame=bool(events))
 
     def end(self, *, refused: bool) -> None:
         """The closing handshake: going away, or the client broke a rule."""
@@ -78,25 +89,29 @@ class WebSocketWire(StreamWire):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
         self._wires.discard(self)
-        if self._ping_timer is not None:
-            self._ping_timer.cancel()
+        for timer in (self._ping_timer, self._message_timer):
+            if timer is not None:
+                timer.cancel()
         super().connection_lost(exc)
 
-    def _take(self, frame: Frame) -> None:
+    def _take(self, frame: Frame) -> bool:
+        """Whether what follows may be taken, too."""
         if frame.opcode is Opcode.BINARY:
             self._protocol.fail(CloseCode.UNSUPPORTED_DATA, "messages are text")
-            return
+            return False
         if frame.opcode not in _MESSAGES:
-            return  # pings are answered by the protocol
+            return True  # pings are answered by the protocol
         if frame.data:
             self._pieces.append(bytes(frame.data))
+        self._in_message = not frame.fin
         if not frame.fin:
-            return
+            return True
         message, self._pieces = b"".join(self._pieces), []
-        if _is_utf8(message):
-            self.deliver(message)
-        else:
+        if not _is_utf8(message):
             self._protocol.fail(CloseCode.INVALID_DATA, "a text frame is UTF-8")
+            return False
+        self.deliver(message)
+        return not self._leaving
 
     def _flush(self) -> None:
         """Send what the protocol wants to send; an empty piece is its word for the end."""
@@ -118,7 +133,27 @@ class WebSocketWire(StreamWire):
             self._linger()
         self._half_close()
 
-    # -- keep-alive --
+    # -- time --
+
+    def _watch_message(self, *, has_frame: bool) -> None:
+        """A message that has begun must end in time, and so must a frame of which only bytes come."""
+        if self._in_message or not has_frame:
+            if self._message_timer is None:
+                self._message_timer = self._loop.call_later(
+                    self._limits.body_timeout_s, self._message_is_late
+                )
+        elif self._message_timer is not None:
+            self._message_timer.cancel()
+            self._message_timer = None
+
+    def _message_is_late(self) -> None:
+        self._message_timer = None
+        if self._is_paused:  # it is we who make the client wait
+            self._message_timer = self._loop.call_later(self._limits.body_timeout_s, self._message_is_late)
+        elif self._protocol.state is OPEN:
+            late = f"a message took longer than {self._limits.body_timeout_s:g} s"
+            self._protocol.fail(CloseCode.POLICY_VIOLATION, late)
+            self._flush()
 
     def _ping_later(self) -> None:
         self._heard = False
