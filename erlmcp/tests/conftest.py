@@ -331,8 +331,8 @@ def until_fixture():
 def program():
     """Where a program of the system is. Without it the test is skipped here, and fails where CI=true."""
 
-    def find(name: str, package: str) -> str:
-        found = shutil.which(name)
+    def find(name: str, package: str, beside: Path | None = None) -> str:
+        found = shutil.which(name) or (beside and shutil.which(str(beside)))
         if found is None:
             lacking = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
             lacking(f"{name} is missing; install {package}")
