@@ -79,12 +79,15 @@ class Renewal:
         return certified.identity
 
     async def run(self, hand_on: Callable[[Identity], Awaitable[None]]) -> None:
-        """Look for ever; every new identity is handed on."""
+        """Look for ever; every new identity is handed on. A fault of ours must not be the end of renewals."""
         while self._certified is not None:
             await asyncio.sleep(self._settings.reload_interval_s)
-            identity = self.look()
-            if identity is not None:
-                await hand_on(identity)
+            try:
+                identity = self.look()
+                if identity is not None:
+                    await hand_on(identity)
+            except Exception:
+                log.exception("tls.renewal-failed")
 
     def _refuse(self, fault: ErlmcpError) -> None:
         self._refused += 1
