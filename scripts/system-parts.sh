@@ -1,8 +1,20 @@
 #!/bin/sh
-# Installs the programs that tests drive and that come from the system's packages, when it may
-# (Debian or Ubuntu, as root). Without them the tests that need them are skipped with the reason on a
+# Installs the programs that tests drive: those that come from the system's packages, when it may (Debian or
+# Ubuntu, as root), and sslyze in an environment of its own. Without them the tests that need them are skipped with the reason on a
 # developer's machine and fail when CI=true.
 set -eu
+VENV="${VENV:-.venv}"
+
+# sslyze looks at our TLS from outside. It is AGPL and brings its own OpenSSL, so it stays a program beside ours
+# and is never a dependency.
+SSLYZE=build/sslyze
+if ! [ -x "$SSLYZE/bin/sslyze" ] && ! command -v sslyze >/dev/null 2>&1; then
+  echo "setup: installing sslyze into $SSLYZE for the tests" >&2
+  { "$VENV/bin/uv" venv --quiet --allow-existing --python "$VENV/bin/python" "$SSLYZE" &&
+    "$VENV/bin/python" -m pip --python "$SSLYZE/bin/python" -qq --disable-pip-version-check \
+      install --require-hashes --no-deps -r scripts/sslyze.lock; } ||
+    echo "setup: not installed, so its tests are skipped: sslyze" >&2
+fi
 
 missing=""
 need() { # need PROGRAM PACKAGE

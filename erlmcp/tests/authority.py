@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
 )
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from erlmcp.edge.tls import Identity
 
@@ -86,6 +86,9 @@ class Authority:
         self.certificate = (
             _begin(self.name, above.name, self._key.public_key())
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(_usage(signs_certificates=True), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
+            .add_extension(_made_by(above._key), critical=False)
             .sign(above._key, hashes.SHA256())
         )
 
@@ -114,6 +117,9 @@ class Authority:
         certificate = (
             _begin(subject, self.name, key.public_key(), valid_from, valid_for)
             .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+            .add_extension(_usage(signs_certificates=False), critical=True)
+            .add_extension(_BOTH_ENDS, critical=False)
+            .add_extension(_made_by(self._key), critical=False)
             .sign(self._key, hashes.SHA256())
         )
         between = [self.certificate] if self._above is not None else []
@@ -126,6 +132,27 @@ class Authority:
             assert folder is not None
             context.load_cert_chain(*own.write(folder, f"client{own.serial}"))
         return context
+
+
+_BOTH_ENDS = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
+
+
+def _made_by(key: Any) -> x509.AuthorityKeyIdentifier:
+    return x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 def _begin(

@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -144,10 +145,13 @@ class UnixConnection(http.client.HTTPConnection):
 class McpConnection:
     """One kept HTTP connection to an MCP endpoint. It never sends a request twice."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, tls: ssl.SSLContext | None = None) -> None:
         parts = urlsplit(url)
         self.path = parts.path or "/mcp"
-        self.http = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=START_TIMEOUT_S)
+        host, port = parts.hostname or "", parts.port
+        self.http = http.client.HTTPConnection(host, port, timeout=START_TIMEOUT_S)
+        if parts.scheme == "https":
+            self.http = http.client.HTTPSConnection(host, port, timeout=START_TIMEOUT_S, context=tls)
 
     def send(self, method: str, params: dict[str, Any], request_id: Any = 1) -> None:
         headers = {
@@ -194,6 +198,8 @@ class ServerProcess:
         self, folder: Path, *arguments: str, target: str = "guest:server", env: dict[str, str] | None = None
     ) -> None:
         self.folder = folder
+        self.tls: ssl.SSLContext | None = None
+        """With what to connect when it speaks TLS."""
         self.control = folder / "control.sock"
         (folder / "guest.py").write_text(GUEST)
         (folder / "doomed.py").write_text(DOOMED_GUEST)
@@ -242,7 +248,7 @@ class ServerProcess:
         return [json.loads(line) for line in self.lines if line.startswith("{")]
 
     def connect(self, url: str = "") -> McpConnection:
-        return McpConnection(url or self.url)
+        return McpConnection(url or self.url, self.tls)
 
     def call(self, tool: str, **arguments: Any) -> str:
         """Call a tool over a new connection."""
@@ -325,8 +331,8 @@ def until_fixture():
 def program():
     """Where a program of the system is. Without it the test is skipped here, and fails where CI=true."""
 
-    def find(name: str, package: str) -> str:
-        found = shutil.which(name)
+    def find(name: str, package: str, beside: Path | None = None) -> str:
+        found = shutil.which(name) or (beside and shutil.which(str(beside)))
         if found is None:
             lacking = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
             lacking(f"{name} is missing; install {package}")

@@ -48,7 +48,9 @@ def test_only_addresses_of_this_machine_are_loopback():
 def test_an_open_endpoint_needs_a_declared_name_and_admin_is_never_open():
     assert _refused(http="0.0.0.0:0").error_id == "listen.not-loopback"
     assert _refused(admin="0.0.0.0:0").error_id == "admin.not-loopback"
-    declared = Settings.model_validate({"mcp": {"allowed_hosts": ["mcp.example.com"]}})
+    named = {"mcp": {"allowed_hosts": ["mcp.example.com"]}}
+    assert _refused(http="0.0.0.0:0", settings=Settings.model_validate(named)).error_id == "listen.no-tls"
+    declared = Settings.model_validate({**named, "tls": {"terminated_by_proxy": True}})
     assert _refused(admin="0.0.0.0:0", settings=declared).error_id == "admin.not-loopback"
     endpoints = _open(http="0.0.0.0:0", settings=declared)
     assert endpoints.description()[0]["loopback"] is False

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from erlmcp.telemetry.exposition import GenerationMetrics, exposition
+from erlmcp.telemetry.exposition import CertificateMetrics, GenerationMetrics, exposition
 from erlmcp.telemetry.meter import BUCKETS_S, MAX_BLOCKERS, Meter
 from erlmcp.telemetry.totals import Totals
 
@@ -139,3 +139,18 @@ def test_a_counter_never_goes_back_whatever_happens_to_the_workers(events):
         assert shown >= before
         assert sum(sum(each.buckets) for each in now.durations.values()) == shown
         before = shown
+
+
+def test_the_certificate_is_shown_by_when_it_expires_and_how_its_renewals_went():
+    page = exposition([], "9.9", CertificateMetrics(1_798_245_866.0, 3, 1)).decode()
+    samples = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(page)
+        for sample in family.samples
+        if sample.name.startswith("erlmcp_tls")
+    }
+    assert samples == {
+        ("erlmcp_tls_certificate_expiry_timestamp_seconds",): 1_798_245_866.0,
+        ("erlmcp_tls_certificate_renewals_total", "taken-over"): 3,
+        ("erlmcp_tls_certificate_renewals_total", "refused"): 1,
+    }

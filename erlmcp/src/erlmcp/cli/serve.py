@@ -16,6 +16,7 @@ from erlmcp.config.keys import session_keys
 from erlmcp.config.load import load
 from erlmcp.supervisor.endpoints import Endpoints
 from erlmcp.supervisor.master import Master, Plan
+from erlmcp.supervisor.renewal import Renewal
 from erlmcp.supervisor.spec import GenerationSpec, checked
 from erlmcp.telemetry import logs
 
@@ -57,6 +58,7 @@ def run(arguments: ServeArguments) -> int:
     keys = session_keys(os.environ)
     descriptor = open_log(settings.log.file)
     logs.configure(level=settings.log.level, descriptor=descriptor)
+    renewal = Renewal(settings.tls, utc_now)
     endpoints = Endpoints.open(
         http=arguments.http,
         tcp=arguments.tcp,
@@ -66,7 +68,7 @@ def run(arguments: ServeArguments) -> int:
     )
 
     async def serve() -> int:
-        plan = Plan(spec, effective, keys, endpoints, _utc_now, descriptor, _announce)
+        plan = Plan(spec, effective, keys, renewal, endpoints, utc_now, descriptor, _announce)
         return await Master(plan).run()
 
     return asyncio.run(serve())
@@ -95,5 +97,6 @@ def _announce(text: str) -> None:
     sys.stderr.flush()
 
 
-def _utc_now() -> datetime:
+def utc_now() -> datetime:
+    """The time."""
     return datetime.now(UTC)  # noqa: TID251 - the one real clock of the server

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from erlmcp.config.errors import ErlmcpError
 from erlmcp.config.schema import Settings
+from erlmcp.edge.tls import Identity
 from erlmcp.supervisor import silence
 from erlmcp.supervisor.messages import STUCK_STATUS, Act, Ready
 from erlmcp.supervisor.process import (
@@ -111,7 +112,7 @@ class Crew:
             await self.stop(deadline_s=0.0, kill_after_s=0.0)
             raise faults[0]
 
-    async def order(self, *acts: tuple[Act, str]) -> None:
+    async def order(self, *acts: tuple[Act, str], identity: Identity | None = None) -> None:
         """Tell every ready worker to do something, in this order, and wait until all have confirmed.
 
         A worker that has ended meanwhile does not count.
@@ -120,7 +121,7 @@ class Crew:
             CommandFailedError: one could not or did not confirm, or there was none at all.
         """
         answers = await asyncio.gather(
-            *(self._tell(worker, acts) for worker in self.ready), return_exceptions=True
+            *(self._tell(worker, acts, identity) for worker in self.ready), return_exceptions=True
         )
         faults = [each for each in answers if isinstance(each, BaseException)]
         serious = [each for each in faults if not isinstance(each, WorkerGoneError)]
@@ -166,9 +167,14 @@ class Crew:
         for worker in self._alive:
             worker.kill()
 
-    async def _tell(self, worker: WorkerProcess, acts: Iterable[tuple[Act, str]]) -> None:
+    async def _tell(
+        self, worker: WorkerProcess, acts: Iterable[tuple[Act, str]], identity: Identity | None
+    ) -> None:
         await asyncio.gather(
-            *(worker.command(act, argument=argument, timeout_s=COMMAND_TIMEOUT_S) for act, argument in acts)
+            *(
+                worker.command(act, argument=argument, identity=identity, timeout_s=COMMAND_TIMEOUT_S)
+                for act, argument in acts
+            )
         )
 
     async def _keep(self, first: asyncio.Future[None]) -> None:

@@ -27,7 +27,10 @@ class Endpoints:
         public: dict[str, socket.socket],
         admin: socket.socket,
         control: sockets.ControlSocket | None,
+        *,
+        tls: bool = False,
     ) -> None:
+        self._scheme = "https" if tls else "http"
         self.public = public
         self.admin = admin
         self.control = control
@@ -49,7 +52,7 @@ class Endpoints:
         Args:
             http: HOST:PORT; ignored when systemd hands a socket over.
             admin: HOST:PORT, loopback.
-            tcp: HOST:PORT, loopback; empty for none.
+            tcp: HOST:PORT, loopback unless clients have certificates; empty for none.
             control: path of the Unix socket.
 
         Raises:
@@ -61,18 +64,19 @@ class Endpoints:
             public = sockets.inherited_http(environ)
             if public is None:
                 host, port = sockets.parse_address(http, "--http")
-                sockets.require_public_meant(host, settings.mcp.allowed_hosts)
+                sockets.require_public_meant(host, settings)
                 public = sockets.listen_tcp(host, port, "--http")
             undo.callback(public.close)
             listeners = {"http": public}
             if tcp:
                 tcp_host, tcp_port = sockets.parse_address(tcp, "--tcp")
-                sockets.require_tcp_loopback(tcp_host)
+                sockets.require_tcp_loopback(tcp_host, settings.tls)
                 listeners["tcp"] = sockets.listen_tcp(tcp_host, tcp_port, "--tcp")
                 undo.callback(listeners["tcp"].close)
             admin_listener = sockets.listen_tcp(admin_host, admin_port, "--admin")
             undo.callback(admin_listener.close)
-            endpoints = cls(listeners, admin_listener, sockets.ControlSocket(control) if control else None)
+            control_socket = sockets.ControlSocket(control) if control else None
+            endpoints = cls(listeners, admin_listener, control_socket, tls=bool(settings.tls.certificate))
             undo.pop_all()
         return endpoints
 
@@ -91,7 +95,7 @@ class Endpoints:
     def texts(self, mcp_path: str) -> dict[str, str]:
         """Each place as a person would type it."""
         texts = {
-            "mcp": f"http://{_join(*self._addresses['http'])}{mcp_path}",
+            "mcp": f"{self._scheme}://{_join(*self._addresses['http'])}{mcp_path}",
             **({"tcp": _join(*self._addresses["tcp"])} if "tcp" in self._addresses else {}),
             "admin": f"http://{_join(*self._addresses['admin'])}",
         }

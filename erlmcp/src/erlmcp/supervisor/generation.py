@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Any
 
 from erlmcp.config.errors import ErlmcpError
 from erlmcp.config.load import Effective
+from erlmcp.edge.tls import Identity
 from erlmcp.supervisor.counting import counted
 from erlmcp.supervisor.crew import COMMAND_TIMEOUT_S, Crew
-from erlmcp.supervisor.messages import CHANNEL_VERSION, Act, Relay, Start
+from erlmcp.supervisor.messages import CHANNEL_VERSION, Act, Start
 from erlmcp.supervisor.process import (
     CommandFailedError,
     Ears,
@@ -32,6 +30,7 @@ from erlmcp.supervisor.process import (
 from erlmcp.supervisor.sockets import listen_tcp
 from erlmcp.supervisor.spec import GenerationSpec
 from erlmcp.supervisor.states import CAN_ACCEPT, ENDED, Event, State, after
+from erlmcp.supervisor.surroundings import Surroundings
 from erlmcp.telemetry.exposition import GenerationMetrics
 from erlmcp.telemetry.logs import Log, redact
 from erlmcp.telemetry.totals import Totals
@@ -46,27 +45,6 @@ MAX_CLOSING_S = 2.5
 PRIVATE = "private"
 
 log = Log(__name__)
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What every generation shares.
-
-    Attributes:
-        public: the public listening sockets by name.
-        keys: session keys; the first seals.
-        clock: the time, UTC.
-        on_log: takes log lines of a worker, as JSON.
-        on_output: takes lines that a guest printed, with the generation's id.
-        on_relay: passes an event of a worker on to all others.
-    """
-
-    public: Mapping[str, socket.socket]
-    keys: tuple[bytes, ...]
-    clock: Callable[[], datetime]
-    on_log: Callable[[list[str]], None]
-    on_output: Callable[[str, list[str]], None]
-    on_relay: Callable[[WorkerProcess, Relay], None]
 
 
 class Generation:
@@ -225,6 +203,15 @@ class Generation:
         if self._crew.ready:
             await self._crew.order(("log-level", level))
 
+    async def renew_identity(self, identity: Identity) -> None:
+        """Let the workers prove themselves with this from now on.
+
+        Raises:
+            CommandFailedError: one did not confirm; it still may when it comes to it.
+        """
+        if self._crew.ready:
+            await self._crew.order(("identity", ""), identity=identity)
+
     def replace_no_more(self) -> None:
         """From now on a worker that dies stays dead."""
         self._crew.replace_no_more()
@@ -248,6 +235,7 @@ class Generation:
             listeners=listeners,
             args=self.spec.args,
             factory=self.spec.factory,
+            identity=self._around.identity(),
         )
         return Launch(
             python=self.spec.python or sys.executable,
@@ -259,10 +247,12 @@ class Generation:
 
     def joined(self, worker: WorkerProcess) -> None:
         """A worker is ready: let it accept if the others do."""
-        if self._accepting:
-            task = asyncio.create_task(self._let_accept(worker))
-            self._joining.add(task)
-            task.add_done_callback(self._joining.discard)
+        acts = self._public("listen") if self._accepting else []
+        if not acts and self._around.identity() is None:
+            return
+        task = asyncio.create_task(self._catch_up(worker, self._around.identity(), acts))
+        self._joining.add(task)
+        task.add_done_callback(self._joining.discard)
 
     def left(self, worker: WorkerProcess) -> None:
         """A worker has ended: keep what it counted."""
@@ -342,9 +332,14 @@ class Generation:
         before, self.state = self.state, after(self.state, event)
         log.info("generation.moved", generation_id=self.id, before=before.value, after=self.state.value)
 
-    async def _let_accept(self, worker: WorkerProcess) -> None:
+    async def _catch_up(
+        self, worker: WorkerProcess, identity: Identity | None, acts: list[tuple[Act, str]]
+    ) -> None:
+        """What the others were told while it started; the identity may have been renewed since."""
         try:
-            for act, name in self._public("listen"):
+            if identity is not None:
+                await worker.command("identity", identity=identity, timeout_s=COMMAND_TIMEOUT_S)
+            for act, name in acts:
                 await worker.command(act, argument=name, timeout_s=COMMAND_TIMEOUT_S)
         except WorkerGoneError:
             return  # the crew replaces it

@@ -20,11 +20,13 @@ from erlmcp.admin.server import PageServer
 from erlmcp.config.errors import ErlmcpError
 from erlmcp.config.load import Effective
 from erlmcp.supervisor.endpoints import Endpoints
-from erlmcp.supervisor.generation import Generation, Surroundings
+from erlmcp.supervisor.generation import Generation
 from erlmcp.supervisor.messages import Relay
 from erlmcp.supervisor.process import WorkerProcess
+from erlmcp.supervisor.renewal import Renewal
 from erlmcp.supervisor.spec import GenerationSpec, read_spec
 from erlmcp.supervisor.states import State
+from erlmcp.supervisor.surroundings import Surroundings
 from erlmcp.supervisor.upgrades import Upgrades
 from erlmcp.telemetry import logs
 from erlmcp.telemetry.exposition import exposition
@@ -42,6 +44,7 @@ class Plan:
         spec: the first generation.
         effective: the configuration.
         keys: session keys; the first seals.
+        renewal: the certificate of the public listeners, if they have one.
         endpoints: the sockets, open.
         clock: the time, UTC.
         log_descriptor: where log lines go.
@@ -51,6 +54,7 @@ class Plan:
     spec: GenerationSpec
     effective: Effective
     keys: tuple[bytes, ...]
+    renewal: Renewal
     endpoints: Endpoints
     clock: Callable[[], datetime]
     log_descriptor: int
@@ -70,6 +74,7 @@ class Master:
         around = Surroundings(
             public=plan.endpoints.public,
             keys=plan.keys,
+            identity=lambda: plan.renewal.identity,
             clock=plan.clock,
             on_log=lambda lines: logs.write_line(plan.log_descriptor, "\n".join(lines)),
             on_output=_log_output,
@@ -89,11 +94,13 @@ class Master:
             pages.append(PageServer(control_app(self), self._endpoints.control.sock))
         for page in pages:
             await page.start()
+        renewing = asyncio.create_task(self._plan.renewal.run(self._upgrades.renew_identity))
         try:
             await self._serve_first()
             await self._asked_to_stop.wait()
             return await self._shut_down()
         finally:
+            renewing.cancel()
             self._upgrades.kill()
             await asyncio.gather(*(page.stop() for page in pages))
             self._endpoints.close()
@@ -146,6 +153,14 @@ class Master:
         self._upgrades.relay(sender, relay)
 
     def _configure(self, overrides: dict[str, Any]) -> Effective:
+        for key in overrides:
+            if key.startswith("tls."):
+                raise ErlmcpError(
+                    "generations.not-its-own",
+                    f"a generation cannot have its own {key}, got one in config; expected none: the listeners"
+                    " are shared by all generations",
+                    hint=f"set {key} for the whole server, in its configuration file",
+                )
         return self._effective.with_values(overrides, "generation")
 
     @property
@@ -199,7 +214,7 @@ class Master:
     async def metrics(self) -> bytes:
         """The Prometheus page, with counts as of now."""
         await self._upgrades.refresh()
-        return exposition(self._upgrades.metrics(), __version__)
+        return exposition(self._upgrades.metrics(), __version__, self._plan.renewal.metrics())
 
     def config(self) -> dict[str, Any]:
         """The effective configuration of the shown generation."""

@@ -11,7 +11,9 @@ from typing import Any, Literal
 
 import msgspec
 
-CHANNEL_VERSION = 2
+from erlmcp.edge.tls import Identity
+
+CHANNEL_VERSION = 3
 
 STUCK_STATUS = 86
 """How a worker exits that ends itself because its event loop stands still."""
@@ -19,7 +21,7 @@ STUCK_STATUS = 86
 WHERE_SIGNAL = signal.SIGUSR2
 """On this a worker writes where each of its threads is, also when no Python code of it can run."""
 
-Act = Literal["listen", "stop-listening", "drain", "resume", "report", "log-level", "stop"]
+Act = Literal["listen", "stop-listening", "drain", "resume", "report", "log-level", "identity", "stop"]
 
 
 class Start(msgspec.Struct, frozen=True, tag="start"):
@@ -34,6 +36,8 @@ class Start(msgspec.Struct, frozen=True, tag="start"):
     """Name of the listener to the number of the inherited descriptor."""
     args: list[str] = []
     """What the guest finds in ``sys.argv`` after its own name."""
+    identity: Identity | None = None
+    """What the public listeners prove themselves with; without it they speak no TLS."""
     factory: bool = False
     """What the target names is to be called and returns the server."""
 
@@ -47,6 +51,8 @@ class Command(msgspec.Struct, frozen=True, tag="command"):
     """The name of the listener, or the log level."""
     deadline_s: float = 0.0
     """For ``stop``: how long running requests may finish, seconds."""
+    identity: Identity | None = None
+    """For ``identity``: what new connections are to see."""
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):

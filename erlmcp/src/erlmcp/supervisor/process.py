@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from erlmcp.config.keys import ENVIRONMENT_NAMES
+from erlmcp.edge.tls import Identity
 from erlmcp.supervisor.channel import Channel
 from erlmcp.supervisor.messages import (
     WHERE_SIGNAL,
@@ -107,7 +108,13 @@ class WorkerProcess:
     _number: int = 0
 
     async def command(
-        self, act: Act, *, timeout_s: float, argument: str = "", deadline_s: float = 0.0
+        self,
+        act: Act,
+        *,
+        timeout_s: float,
+        argument: str = "",
+        deadline_s: float = 0.0,
+        identity: Identity | None = None,
     ) -> None:
         """Order something and wait until it is done.
 
@@ -121,7 +128,7 @@ class WorkerProcess:
         number = self._number
         answer = asyncio.get_running_loop().create_future()
         self._pending[number] = answer
-        self.channel.send(Command(number, act, argument, deadline_s))
+        self.channel.send(Command(number, act, argument, deadline_s, identity))
         try:
             async with asyncio.timeout(timeout_s):
                 await answer

@@ -1,6 +1,6 @@
 """Listening sockets: made here once, inherited by every worker, closed only when the server ends.
 
-It refuses what would expose the server by accident. TLS and public names are the edge's concern.
+It refuses what would expose the server by accident. Speaking TLS is the edge's and the transports' concern.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from erlmcp.config.errors import ErlmcpError
+from erlmcp.config.schema import Settings, TlsSettings
 
 BACKLOG = 4_096
 MAX_PATH_BYTES = 107
@@ -63,23 +64,39 @@ def require_admin_loopback(host: str) -> None:
         )
 
 
-def require_tcp_loopback(host: str) -> None:
-    """Raise listen.tcp-not-loopback unless only this machine can reach it: lines carry no credentials."""
-    if not is_loopback(host):
+def require_tcp_loopback(host: str, tls: TlsSettings) -> None:
+    """Raise listen.tcp-not-loopback unless only this machine, or clients with certificates, can reach it.
+
+    Lines carry no credentials: only TLS can say who is there.
+    """
+    if not is_loopback(host) and not tls.client_ca:
         raise ErlmcpError(
             "listen.tcp-not-loopback",
             f"MCP over TCP has no authentication, got {host}; expected a loopback address",
-            hint="use --tcp 127.0.0.1:7000, or let others in through the HTTP listener",
+            hint="use --tcp 127.0.0.1:7000, or let in whom tls.client_ca knows",
         )
 
 
-def require_public_meant(host: str, allowed_hosts: tuple[str, ...]) -> None:
-    """Raise listen.not-loopback unless a public name was declared."""
-    if not is_loopback(host) and not allowed_hosts:
+def require_public_meant(host: str, settings: Settings) -> None:
+    """Refuse an address that others reach unless a public name is declared and TLS is spoken.
+
+    Raises:
+        ErlmcpError: listen.not-loopback, listen.no-tls.
+    """
+    if is_loopback(host):
+        return
+    if not settings.mcp.allowed_hosts:
         raise ErlmcpError(
             "listen.not-loopback",
             f"the MCP endpoint would be open to others, got {host}; expected a loopback address",
             hint='declare the public name first: allowed_hosts = ["mcp.example.com"] under [mcp]',
+        )
+    if not settings.tls.certificate and not settings.tls.terminated_by_proxy:
+        raise ErlmcpError(
+            "listen.no-tls",
+            f"the MCP endpoint would be open to others without TLS, got {host}; expected a certificate, or a"
+            " proxy that ends TLS",
+            hint="give certificate and key under [tls], or declare the proxy: terminated_by_proxy = true",
         )
 
 

@@ -15,12 +15,14 @@ from typing import Any
 
 from erlmcp.config.errors import ErlmcpError
 from erlmcp.config.load import Effective
+from erlmcp.edge.tls import Identity
 from erlmcp.supervisor.channel import frame
-from erlmcp.supervisor.generation import Generation, Surroundings
+from erlmcp.supervisor.generation import Generation
 from erlmcp.supervisor.messages import Relay
-from erlmcp.supervisor.process import WorkerProcess
+from erlmcp.supervisor.process import CommandFailedError, WorkerProcess
 from erlmcp.supervisor.spec import GenerationSpec, checked_id
 from erlmcp.supervisor.states import CAN_ACCEPT, ENDED, State
+from erlmcp.supervisor.surroundings import Surroundings
 from erlmcp.telemetry.exposition import GenerationMetrics
 from erlmcp.telemetry.logs import Log
 from erlmcp.telemetry.totals import Totals
@@ -163,6 +165,18 @@ class Upgrades:
     async def set_log_level(self, level: str) -> None:
         """Change the level of every worker now and of those that come later."""
         await asyncio.gather(*(each.set_log_level(level) for each in self if each.state not in ENDED))
+
+    async def renew_identity(self, identity: Identity) -> None:
+        """Let every worker prove itself with this to new clients from now on."""
+        living = [each for each in self if each.state not in ENDED]
+        answers = await asyncio.gather(
+            *(each.renew_identity(identity) for each in living), return_exceptions=True
+        )
+        for generation, fault in zip(living, answers, strict=True):
+            if isinstance(fault, CommandFailedError):
+                log.error("tls.not-confirmed", generation_id=generation.id, fault=str(fault))
+            elif fault is not None:
+                raise fault
 
     def kill(self) -> None:
         """End every worker at once."""

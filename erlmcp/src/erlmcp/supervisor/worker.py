@@ -141,6 +141,7 @@ class Worker:
             meter=self._meter,
             arguments=start.args,
             factory=start.factory,
+            identity=start.identity,
         )
         self._take_signals()  # again: the guest may have asked for them
         return runtime
@@ -212,6 +213,8 @@ class Worker:
                 self._report()
             case "log-level":
                 logs.set_level(command.argument)
+            case "identity" if command.identity is not None:
+                self._runtime.renew_identity(command.identity)
             case "stop":
                 self._request_stop(command.deadline_s)
 

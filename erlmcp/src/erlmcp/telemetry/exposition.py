@@ -57,16 +57,41 @@ class GenerationMetrics:
         )
 
 
-def exposition(generations: Sequence[GenerationMetrics], erlmcp_version: str) -> bytes:
+@dataclass(frozen=True)
+class CertificateMetrics:
+    """What is shown of the certificate that the public listeners prove themselves with.
+
+    Attributes:
+        expires_at: when the first certificate of its chain expires, seconds since 1970.
+        renewed: how often a new one was taken over.
+        refused: how often the files had changed and could not be taken over.
+    """
+
+    expires_at: float
+    renewed: int
+    refused: int
+
+
+def exposition(
+    generations: Sequence[GenerationMetrics],
+    erlmcp_version: str,
+    certificate: CertificateMetrics | None = None,
+) -> bytes:
     """The page."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Page(generations, erlmcp_version))
+    registry.register(_Page(generations, erlmcp_version, certificate))
     return generate_latest(registry)
 
 
 class _Page(Collector):
-    def __init__(self, generations: Sequence[GenerationMetrics], erlmcp_version: str) -> None:
+    def __init__(
+        self,
+        generations: Sequence[GenerationMetrics],
+        erlmcp_version: str,
+        certificate: CertificateMetrics | None,
+    ) -> None:
         self._generations = generations
+        self._certificate = certificate
         self._erlmcp_version = erlmcp_version
 
     def collect(self) -> Iterable[Metric]:
@@ -74,6 +99,8 @@ class _Page(Collector):
         yield from self._gauges()
         yield from self._processes()
         yield from self._event_loops()
+        if self._certificate is not None:
+            yield from _certificate(self._certificate)
         build = GaugeMetricFamily("erlmcp_build_info", "The release of erlmcp.", labels=["version"])
         build.add_metric([self._erlmcp_version], 1)
         yield build
@@ -170,6 +197,20 @@ class _Page(Collector):
         yield seconds
         yield stuck
         yield lag
+
+
+def _certificate(certificate: CertificateMetrics) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "erlmcp_tls_certificate_expiry_timestamp_seconds",
+        "When the first certificate of the chain that is served expires, seconds since 1970.",
+        certificate.expires_at,
+    )
+    renewals = CounterMetricFamily(
+        "erlmcp_tls_certificate_renewals", "Changes of the files, by what became of them.", labels=["outcome"]
+    )
+    renewals.add_metric(["taken-over"], certificate.renewed)
+    renewals.add_metric(["refused"], certificate.refused)
+    yield renewals
 
 
 def _cumulative(histogram: Histogram) -> list[tuple[str, float]]:

@@ -192,11 +192,31 @@ async def test_a_client_that_reads_late_gets_every_answer(connect, serve, raw):
     assert got == set(range(200))
 
 
-@pytest.mark.behaviour("disconnect.half-closed-is-answered", transport="tcp", era="modern")
-async def test_what_was_asked_before_the_client_closed_its_half_is_answered(connect, raw):
+async def test_a_page_cannot_make_a_browser_call_tools_over_tcp(connect, raw):
+    """Pages may send any text to any port of this machine, behind a first line of HTTP."""
     client = await connect("tcp")
-    if client.served.tls:
-        pytest.skip("asyncio's TLS has no half to close: a client that has said goodbye reads nothing more")
+    call = json.dumps(raw.modern("tools/call", 1, name="add", arguments={"a": 1, "b": 2})).encode()
+    await client.send(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/plain\r\n\r\n" + call)
+    (answer,) = await client.rest()
+    assert (answer["error"]["code"], "HTTP" in answer["error"]["message"]) == (-32600, True)
+    assert client.served.outcomes("tools/call") == {}
+    assert client.served.rejected("malformed") == 1
+
+
+async def test_a_line_that_only_speaks_of_http_is_no_browser(connect, raw):
+    client = await connect("tcp")
+    ping = {"jsonrpc": "2.0", "method": "ping", "id": "HTTP/1.1"}
+    assert (await client.call(ping))["id"] == "HTTP/1.1"
+
+
+@pytest.mark.behaviour("disconnect.half-closed-is-answered", transport="tcp", era="modern")
+async def test_what_was_asked_before_the_client_closed_its_half_is_answered(connect, raw, caplog):
+    client = await connect("tcp")
+    if client.served.tls:  # has no half to close: a goodbye ends both directions
+        client.writer.close()
+        await raw.until(lambda: client.served.runtime.counts().connections == 0)
+        assert "no effect" not in caplog.text
+        return
     await client.send(raw.modern("tools/call", 1, name="add", arguments={"a": 1, "b": 2}))
     client.writer.write_eof()
     (answer,) = await client.rest()

@@ -20,6 +20,9 @@ from erlmcp.transports.tls import LINES, Secured, TlsAccepting
 
 TRANSPORT: Final = "tcp"
 
+_HTTP: Final = (b"HTTP/1.1", b"HTTP/1.0")
+"""How the first line of every browser ends, whatever a page makes it send after it."""
+
 
 class TcpWire(LineWire):
     """The server's end of one TCP connection."""
@@ -29,6 +32,16 @@ class TcpWire(LineWire):
     def __init__(self, server: TcpServer) -> None:
         super().__init__(server.channels)
         self._server = server
+        self._has_heard = False
+
+    def deliver(self, message: bytes) -> None:
+        """One line. A browser is shown out at its first: the lines that follow are chosen by a page."""
+        if not self._has_heard:
+            self._has_heard = True
+            if message.rstrip().endswith(_HTTP):
+                self._refuse_line("these are lines of JSON, not HTTP")
+                return
+        super().deliver(message)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, or close it at once when there are too many."""
