@@ -71,6 +71,13 @@ class CompiledCalls:
             return None
         return envelope
 
+    def answer_now(self, call: PlainCall, tool: CompiledTool, version: str) -> Answer:
+        """Call a tool that never waits, in the turn in which its request was read: no task.
+
+        Raises whatever ``CompiledTool.call_now`` raises; then ``start`` finishes the call.
+        """
+        return tool.call_now(call.id, call.params.arguments, self._tools.shapes(version), self._service.turn)
+
     def start(
         self,
         line: Line,
@@ -79,9 +86,12 @@ class CompiledCalls:
         version: str,
         connection: Callable[[], Connection],
         make_context: Callable[[ChannelCall], CallContext],
+        ended: BaseException | None = None,
     ) -> CompiledCall:
-        """The call, ready to be started."""
-        return CompiledCall(self._service, line, era, plain, self._tools, version, connection, make_context)
+        """The call, ready to be started; ``ended`` is what its tool ended with, if it has run already."""
+        return CompiledCall(
+            self._service, line, era, plain, self._tools, version, connection, make_context, ended
+        )
 
 
 class CompiledCall(ChannelCall):
@@ -97,17 +107,21 @@ class CompiledCall(ChannelCall):
         version: str,
         connection: Callable[[], Connection],
         make_context: Callable[[ChannelCall], CallContext],
+        ended: BaseException | None = None,
     ) -> None:
         call, self._tool = plain
         super().__init__(service, line, Request(call.id, "tools/call", None), era, make_context, None)
         self._plain = call.params
         self._shapes = tools.shapes(version)
         self._connection = connection
+        self._ended = ended
 
     async def _answer(self) -> tuple[bytes, str]:
         if self._tool.wants_context:
             return await self._answer_with_context(self._plain.as_params())
         try:
+            if self._ended is not None:
+                raise self._ended
             answer = await self._tool.call(self.request.id, self._plain.arguments, self._shapes)
         except Unwritten as unwritten:
             return self._encoded(await self._finished_by_kernel(unwritten.result))

@@ -19,7 +19,7 @@ from erlmcp.transports.http import heads
 from erlmcp.transports.http.connection import HttpConnection
 from erlmcp.transports.http.exchange import Exchange
 from erlmcp.transports.http.known_heads import KnownHeads
-from erlmcp.transports.http.outbox import Outbox
+from erlmcp.transports.outbox import Outbox
 
 LINGER_S: Final = 2.0
 """How long bytes of a refused request are read and dropped, so that the client can read the answer."""
