@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contracts check conformance fuzz bench bench-channels wheels lock clean
+.PHONY: help setup demo test lint types contracts check conformance fuzz bench bench-channels bench-memory wheels lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ bench: $(STAMP) ## erlmcp and its peers over HTTP, side by side (needs wrk; abou
 
 bench-channels: $(STAMP) ## TCP and WebSocket against bare servers (about 3 minutes)
 	@$(BIN)/python -m benchmarks.channels
+
+bench-memory: $(STAMP) ## what sessions and open streams cost, and whether memory grows (needs wrk; about 6 minutes)
+	@$(BIN)/python -m benchmarks.memory
 
 wheels: $(STAMP) ## build each wheel and import it alone in an empty environment
 	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/wheels.sh

@@ -34,14 +34,19 @@ def cpu_s(pid: int) -> float:
 
 
 def memory_mb(pid: int) -> float:
-    """Memory of a process tree in MB, with shared pages counted in parts."""
+    """Memory of a process tree in MB."""
+    return memory_bytes(pid) / (1024 * 1024)
+
+
+def memory_bytes(pid: int) -> int:
+    """Memory of a process tree in bytes, with shared pages counted in parts."""
     kilobytes = 0
     for each in tree(pid):
         with suppress(OSError):
             for line in (_PROC / str(each) / "smaps_rollup").read_text().splitlines():
                 if line.startswith("Pss:"):
                     kilobytes += int(line.split()[1])
-    return kilobytes / 1024
+    return kilobytes * 1024
 
 
 def busy_s(core: int) -> float:

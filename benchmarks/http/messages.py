@@ -14,11 +14,25 @@ PATH: Final = "/mcp"
 ID_MARK: Final = "@ID@"
 CHECKED_ID: Final = 1_000_000
 _TIMEOUT_S: Final = 15
-_HANDSHAKE: Final = "2025-11-25"
-_MODERN: Final = "2026-07-28"
-_FIELDS: Final = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
+HANDSHAKE_VERSION: Final = "2025-11-25"
+MODERN_VERSION: Final = "2026-07-28"
+FIELDS: Final = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
 _META: Final = "io.modelcontextprotocol/"
 _CLIENT: Final = {"name": "bench", "version": "1.0.0"}
+INITIALIZE: Final = json.dumps(
+    {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "initialize",
+        "params": {"protocolVersion": HANDSHAKE_VERSION, "capabilities": {}, "clientInfo": _CLIENT},
+    }
+).encode()
+INITIALIZED: Final = json.dumps({"jsonrpc": "2.0", "method": "notifications/initialized"}).encode()
+ENVELOPE: Final = {
+    f"{_META}protocolVersion": MODERN_VERSION,
+    f"{_META}clientCapabilities": {},
+    f"{_META}clientInfo": _CLIENT,
+}
 ARGUMENTS: Final = {"a": 2, "b": 3}
 TOTAL: Final = ARGUMENTS["a"] + ARGUMENTS["b"]
 
@@ -42,16 +56,12 @@ class Message:
 def message_for(target: Target) -> Message:
     """The call that is repeated for a target."""
     params: dict[str, Any] = {"name": target.tool, "arguments": ARGUMENTS}
-    fields = {**_FIELDS, "mcp-protocol-version": _HANDSHAKE}
+    fields = {**FIELDS, "mcp-protocol-version": HANDSHAKE_VERSION}
     if target.mode is Mode.MODERN:
-        params["_meta"] = {
-            f"{_META}protocolVersion": _MODERN,
-            f"{_META}clientCapabilities": {},
-            f"{_META}clientInfo": _CLIENT,
-        }
+        params["_meta"] = ENVELOPE
         fields = {
-            **_FIELDS,
-            "mcp-protocol-version": _MODERN,
+            **FIELDS,
+            "mcp-protocol-version": MODERN_VERSION,
             "mcp-method": "tools/call",
             "mcp-name": target.tool,
         }
@@ -67,17 +77,14 @@ def open_sessions(port: int, count: int) -> list[str]:
     Raises:
         WrongAnswerError: one was refused.
     """
-    params = {"protocolVersion": _HANDSHAKE, "capabilities": {}, "clientInfo": _CLIENT}
-    initialize = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params})
-    ready = json.dumps({"jsonrpc": "2.0", "method": "notifications/initialized"})
     found = []
     for _ in range(count):
-        status, headers, body = _post(port, _FIELDS, initialize)
+        status, headers, body = _post(port, FIELDS, INITIALIZE)
         session = headers.get("mcp-session-id")
         if status != 200 or session is None:
             raise WrongAnswerError(f"initialize was answered with {status}: {body[:200]}")
-        fields = {**_FIELDS, "mcp-protocol-version": _HANDSHAKE, "mcp-session-id": session}
-        status, _, body = _post(port, fields, ready)
+        fields = {**FIELDS, "mcp-protocol-version": HANDSHAKE_VERSION, "mcp-session-id": session}
+        status, _, body = _post(port, fields, INITIALIZED)
         if status not in (200, 202):
             raise WrongAnswerError(f"notifications/initialized was answered with {status}: {body[:200]}")
         found.append(session)
@@ -111,7 +118,7 @@ def is_right(text: str | bytes, request_id: int) -> bool:
         return False
 
 
-def _post(port: int, fields: dict[str, str], body: str) -> tuple[int, dict[str, str], str]:
+def _post(port: int, fields: dict[str, str], body: str | bytes) -> tuple[int, dict[str, str], str]:
     connection = http.client.HTTPConnection(HOST, port, timeout=_TIMEOUT_S)
     try:
         connection.request("POST", PATH, body, fields)

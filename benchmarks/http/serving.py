@@ -6,9 +6,10 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -41,6 +42,8 @@ class Running:
 
     port: int
     pid: int
+    stop: Callable[[], None]
+    """Ends it before its time; asked twice it does nothing."""
 
 
 @contextmanager
@@ -67,7 +70,7 @@ def running(target: Startable, config: Path = CONFIG) -> Iterator[Running]:
             process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
         try:
             _wait_until_it_accepts(process, port, target, log)
-            yield Running(port, process.pid)
+            yield Running(port, process.pid, partial(_stop, process))
         finally:
             _stop(process)
 

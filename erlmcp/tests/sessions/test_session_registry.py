@@ -78,6 +78,22 @@ def test_a_forgotten_session_is_never_ended_too_early(monkeypatch):
     assert all(is_alive(sessions, each) for each in ids)
 
 
+def test_idle_sessions_are_forgotten_as_others_come_and_stay_dead():
+    clock = Clock()
+    sessions = worker(LocalBus(), clock)
+    idle: list[str] = []
+    sessions.on_idle = idle.append
+    left = [sessions.begin("2025-11-25", {}) for _ in range(10)]
+    assert all(is_alive(sessions, session_id) for session_id, _ in left)
+    clock.now += IDLE_S + 1
+    later = [sessions.begin("2025-11-25", {})[0] for _ in range(5)]
+    assert all(is_alive(sessions, session_id) for session_id in later)
+    assert idle == [facts.sid for _, facts in left]
+    assert len(sessions._used) == len(sessions._told) == len(later)
+    assert not any(is_alive(sessions, session_id) for session_id, _ in left)
+    assert all(is_alive(sessions, session_id) for session_id in later)
+
+
 class Fleet(RuleBasedStateMachine):
     """Workers come and go; a session that was ended must be dead everywhere, whatever happens."""
 

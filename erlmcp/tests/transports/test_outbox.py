@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from erlmcp.transports.http.outbox import Outbox
+from erlmcp.transports.outbox import Outbox
 
 
 class Written:

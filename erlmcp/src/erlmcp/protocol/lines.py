@@ -33,6 +33,10 @@ class LineReader:
         """The lines that are complete now, without their ends."""
         if self.too_long:
             return []
+        if not self._size and data.find(b"\n") == len(data) - 1 and len(data) <= self._max_bytes:
+            line = data[:-1]  # one whole line is nearly all that ever comes
+            if not line.endswith(b"\r"):
+                return [line] if line.strip(_BLANKS) else []
         first, *others = data.split(b"\n")
         if not self._keep(first) or not others:
             return []

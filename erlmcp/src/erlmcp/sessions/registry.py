@@ -23,6 +23,9 @@ MAX_KNOWN: Final = 100_000
 """Sessions whose last use, or whose end, is remembered by one worker."""
 
 _BATCH: Final = 4_096
+_FORGET_AT_ONCE: Final = 4
+"""Idle sessions that are forgotten for each one that is told of: more than can come anew."""
+
 _TELL_FRACTION: Final = 10
 """The use of a session is told to other workers at most this often in one idle time."""
 
@@ -36,6 +39,8 @@ class Sessions:
         self._idle_s = settings.session_idle_s
         self._max_s = settings.session_max_s
         self._clock = clock
+        self.on_idle: Callable[[str], None] = _nothing
+        """Called with the ``sid`` of a session that has ended because nobody has used it anywhere."""
         self._used_floor = clock()
         self._used: OrderedDict[str, float] = OrderedDict()
         self._told: dict[str, float] = {}
@@ -82,6 +87,7 @@ class Sessions:
         if now - self._told.get(sid, -self._idle_s) >= self._idle_s / _TELL_FRACTION:
             self._told[sid] = now
             self._bus.publish(BusEvent(SESSION_USED, sid))
+            self._forget_idle(now)
 
     def is_idle(self, sid: str) -> bool:
         """Whether a session has not been used for so long that it has ended."""
@@ -122,6 +128,17 @@ class Sessions:
             self._told.pop(forgotten, None)
             self._used_floor = max(self._used_floor, last_use)  # never end a session that may be in use
 
+    def _forget_idle(self, now: float) -> None:
+        """Forget sessions that are idle for too long. An unknown one counts as last used when it began, so
+        that none of them comes back to life."""
+        for _ in range(_FORGET_AT_ONCE):
+            sid, last_use = next(iter(self._used.items()))
+            if now - last_use <= self._idle_s:
+                return
+            del self._used[sid]
+            self._told.pop(sid, None)
+            self.on_idle(sid)
+
     def _note_end(self, sid: str) -> None:
         now = self._clock()
         if sid in self._ended:
@@ -133,3 +150,7 @@ class Sessions:
             len(self._ended) > MAX_KNOWN or now - next(iter(self._ended.values())) > self._max_s
         ):
             self._ended.popitem(last=False)
+
+
+def _nothing(_: str) -> None:
+    """Nobody wants to know."""

@@ -60,9 +60,17 @@ class AccessLog:
             for note in noted:
                 self._logger.handle(self._record(note))
             return
-        tail = f'","logger":"{self._logger.name}","generation":"{generation}","pid":{os.getpid()},"method":"'
-        lines = [self._line(note, tail) if note[1] in METHODS else self._long_line(note) for note in noted]
+        texts = {kind: self._text(kind, generation) for kind in {note[1:4] for note in noted}}
+        lines = [self._line(note, texts) if note[1] in METHODS else self._long_line(note) for note in noted]
         write_bytes(descriptor, "".join(lines).encode())
+
+    def _text(self, kind: tuple[str, str, str], generation: str) -> str:
+        """What is the same in the lines of all requests of one kind."""
+        method, era, outcome = kind
+        return (
+            f'+00:00","level":"info","event":"request","logger":"{self._logger.name}","generation":"{generation}",'
+            f'"pid":{os.getpid()},"method":"{method}","era":"{era}","outcome":"{outcome}"'
+        )
 
     def _own_descriptor(self) -> tuple[int | None, str]:
         """Where lines go if the log is as ``logs.configure`` has left it, and the generation in them."""
@@ -74,17 +82,20 @@ class AccessLog:
                 return handler.descriptor, formatter.generation
         return None, ""
 
-    def _line(self, note: _Note, tail: str) -> str:
+    def _line(self, note: _Note, texts: dict[tuple[str, str, str], str]) -> str:
         """A line of a method that is known, in which nothing needs to be escaped."""
         at, method, era, outcome, seconds, correlation = note
         second = int(at)
         if second != self._second:
             self._second = second
             self._second_text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        return (
-            f'{{"ts":"{self._second_text}.{int((at - second) * 1e3):03d}+00:00","level":"info",'
-            f'"event":"request{tail}{method}","era":"{era}","outcome":"{outcome}",'
-            f'"duration_ms":{seconds * 1e3:.3f}{"" if correlation is None else _members(correlation)}}}\n'
+        # The old way to format, since it takes half as long here as any other.
+        return '{"ts":"%s.%03d%s,"duration_ms":%.3f%s}\n' % (  # noqa: UP031
+            self._second_text,
+            (at - second) * 1e3,
+            texts[method, era, outcome],
+            seconds * 1e3,
+            "" if correlation is None else _members(correlation),
         )
 
     def _long_line(self, note: _Note) -> str:

@@ -56,11 +56,6 @@ class Histogram:
         self.buckets = [0] * (len(BUCKETS_S) + 1)
         self.sum_s = 0.0
 
-    def observe(self, seconds: float) -> None:
-        """Count one duration."""
-        self.buckets[bisect_left(BUCKETS_S, seconds)] += 1
-        self.sum_s += seconds
-
 
 class Meter:
     """The counters of one worker. They only grow; gauges are read from the runtime instead."""
@@ -78,7 +73,8 @@ class Meter:
         histogram = self._durations.get(label)
         if histogram is None:
             histogram = self._durations[label] = Histogram()
-        histogram.observe(seconds)
+        histogram.buckets[bisect_left(BUCKETS_S, seconds)] += 1
+        histogram.sum_s += seconds
 
     def refused(self, method: str, era: str, transport: str, outcome: str) -> None:
         """One request was answered before any handler ran; it says nothing about latency."""

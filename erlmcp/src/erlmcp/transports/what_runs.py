@@ -80,6 +80,10 @@ def _of_tool(local: Mapping[str, Any]) -> tuple[str, str]:
     return "tools/call", str(local["self"].tool.name)
 
 
+def _of_compiled(local: Mapping[str, Any]) -> tuple[str, str]:
+    return "tools/call", str(local["tool"].tool.name)
+
+
 def _of_kernel(local: Mapping[str, Any]) -> tuple[str, str]:
     method, params = str(local["method"]), local["params"]
     name = params.get("name") if isinstance(params, dict) and method in _NAMED else None
@@ -93,6 +97,7 @@ def _of_route(_local: Mapping[str, Any]) -> tuple[str, str]:
 _READERS: Final[Mapping[CodeType, Callable[[Mapping[str, Any]], tuple[str, str]]]] = {
     CompiledTool.call.__code__: _of_tool,
     CompiledTool.call_now.__code__: _of_tool,
+    Kernel.call.__code__: _of_compiled,
     Kernel.modern.__code__: _of_kernel,
     Kernel.handshake.__code__: _of_kernel,
     Kernel.notification.__code__: _of_kernel,

@@ -3,6 +3,10 @@
 import json
 
 import pytest
+from mcp.shared.exceptions import MCPError
+
+from erlmcp.dispatch.compiled import Answer
+from erlmcp.transports.duplex.stream_wire import MOST_GATHERED_BYTES, StreamWire
 
 pytestmark = pytest.mark.anyio
 
@@ -30,18 +34,72 @@ async def answers(client, raw, era):
 
 
 @pytest.mark.parametrize("era", ["modern", "handshake"])
-async def test_the_short_way_and_the_kernel_give_the_same_answers(connect, raw, monkeypatch, era):
-    short = await connect("tcp")
+@pytest.mark.parametrize("transport", ["tcp", "websocket"])
+async def test_both_short_ways_and_the_kernel_give_the_same_answers(
+    connect, raw, monkeypatch, era, transport
+):
+    short = await connect(transport)
     compiled = short.served.runtime.channels._compiled
-    taken = []
-    start = compiled.start
-    monkeypatch.setattr(compiled, "start", lambda *args: taken.append(1) or start(*args))
+    at_once, in_a_task = [], []
+    answer_now, start = compiled.answer_now, compiled.start
+    monkeypatch.setattr(compiled, "answer_now", lambda *args: at_once.append(1) or answer_now(*args))
+    monkeypatch.setattr(compiled, "start", lambda *args: in_a_task.append(1) or start(*args))
     quick = await answers(short, raw, era)
-    assert len(taken) == len(CALLS) - 1, "all but the unknown tool went the short way"
+    assert (len(at_once), in_a_task) == (len(CALLS) - 1, []), "all but the unknown tool went the short way"
+
+    monkeypatch.setattr(StreamWire, "is_behind", True)
+    assert await answers(await connect(transport, short.served), raw, era) == quick
+    assert (len(at_once), len(in_a_task)) == (len(CALLS) - 1, len(CALLS) - 1)
+
     monkeypatch.setattr(compiled, "plain", lambda _: None)
-    long = await connect("tcp", short.served)
-    assert await answers(long, raw, era) == quick
-    assert len(taken) == len(CALLS) - 1
+    assert await answers(await connect(transport, short.served), raw, era) == quick
+    assert (len(at_once), len(in_a_task)) == (len(CALLS) - 1, len(CALLS) - 1)
+
+
+async def test_a_tool_that_cannot_be_answered_at_once_has_run_only_once(connect, raw, monkeypatch):
+    client = await connect("tcp")
+    compiled = client.served.runtime.channels._compiled
+    made = []
+
+    def refuse(*args):
+        made.append(args)
+        raise MCPError(-32050, "not at once")
+
+    await client.call(raw.modern("server/discover", "first"))
+    monkeypatch.setattr(compiled, "answer_now", refuse)
+    call = raw.modern("tools/call", 1, name="add", arguments={"a": 1, "b": 2})
+    assert (await client.call(call))["error"] == {"code": -32050, "message": "not at once"}
+    assert len(made) == 1
+
+
+async def test_a_call_that_is_answered_at_once_is_counted_and_timed(connect, raw):
+    client = await connect("tcp")
+    await client.call(raw.modern("server/discover", "first"))
+    await client.call(raw.modern("tools/call", 1, name="add", arguments={"a": 1, "b": 2}))
+    counted = client.served.runtime._service.meter.snapshot()
+    assert ["tools/call", "modern", "tcp", "ok", 1] in counted["requests"]
+    assert sum(counted["durations"]["tools/call"]["buckets"]) == 1
+
+
+async def test_large_answers_to_calls_that_came_together_do_not_pile_up(connect, raw, monkeypatch):
+    client = await connect("tcp")
+    compiled = client.served.runtime.channels._compiled
+    most = []
+    monkeypatch.setattr(compiled, "answer_now", lambda call, *_: big_answer(client, call, most))
+    await client.call(raw.modern("server/discover", "first"))
+    calls = [raw.modern("tools/call", n, name="add", arguments={"a": 1, "b": 2}) for n in range(40)]
+    await client.write(b"\n".join(json.dumps(call).encode() for call in calls))
+    assert sorted([(await client.receive())["id"] for _ in calls]) == list(range(40))
+    assert len(most) > 1
+    assert max(most) <= MOST_GATHERED_BYTES, "beyond it they are written"
+
+
+def big_answer(client, call, most):
+    [wire] = client.served.runtime._tcp.wires
+    most.append(sum(len(each) for each in wire._gathered))
+    text = "x" * 20_000
+    payload = f'{{"jsonrpc":"2.0","id":{call.id},"result":{{"text":"{text}"}}}}'
+    return Answer(payload.encode(), False)
 
 
 async def test_an_envelope_of_another_revision_is_refused_on_the_short_way_too(connect, raw):

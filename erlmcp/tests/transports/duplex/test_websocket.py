@@ -5,7 +5,12 @@ import json
 
 import pytest
 import websockets.asyncio.client as websockets
+from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
+from websockets.protocol import OPEN
+from websockets.uri import parse_uri
+
+from erlmcp.transports.websocket.wire import text_frame
 
 pytestmark = pytest.mark.anyio
 WAYS = ("plain", "tls")
@@ -212,3 +217,13 @@ async def test_a_handler_sees_the_upgrade_request(connect, raw):
     await client.initialize()
     answer = await client.call(raw.handshake("tools/call", 1, name="header", arguments={"name": "upgrade"}))
     assert answer["result"]["content"][0]["text"] == "websocket"
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536])
+async def test_a_client_reads_each_message_whole_whatever_its_size(size):
+    client = ClientProtocol(parse_uri("ws://host/"), state=OPEN)
+    client.receive_data(text_frame(b"x" * size) * 2)
+    frames = client.events_received()
+    assert [(frame.opcode, frame.fin, frame.data) for frame in frames] == [
+        (Opcode.TEXT, True, b"x" * size)
+    ] * 2

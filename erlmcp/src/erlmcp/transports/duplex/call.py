@@ -119,7 +119,17 @@ class ChannelCall:
         service.call_began(self)
         self._task = service.loop.create_task(self._run())
         if not self.is_listen:
-            self._timer = service.loop.call_later(service.settings.mcp.request_timeout_s, self._time_is_up)
+            service.tick_later(self)
+
+    @property
+    def began(self) -> float:
+        """When it was started, in seconds of ``time.perf_counter``."""
+        return self._began
+
+    def tick(self) -> None:
+        """It runs for some time already: watch over the rest of its time."""
+        left_s = self._began + self._service.settings.mcp.request_timeout_s - time.perf_counter()
+        self._timer = self._service.loop.call_later(max(0.0, left_s), self._time_is_up)
 
     # -- the channel of the handler --
 
@@ -242,4 +252,5 @@ class ChannelCall:
             self.correlation if self.correlation.is_told else None,
         )
         self._service.call_ended(self)
+        self._service.no_tick(self)
         self._line.call_ended(self)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -117,10 +117,12 @@ class DuplexChannel:
 
     def receive(self, message: bytes) -> None:
         """Take one message; while ``initialize`` is being answered, what follows it waits."""
-        if self._initializing and self._open:
+        if not self._open:
+            return
+        if self._initializing:
             self._held.append(message)
-        elif self._open:
-            self._take(message)
+        elif self._pin.era is None or not self._takes_short_way(message):
+            self._take_long_way(message)
 
     def refuse(self, fault: Fault) -> None:
         """What the client has sent cannot be read on: say so and close."""
@@ -128,9 +130,7 @@ class DuplexChannel:
         self._wire.send(jsonrpc.encode_fault(None, fault))
         self._wire.refuse()
 
-    def _take(self, raw: bytes) -> None:
-        if self._pin.era is not None and self._takes_short_way(raw):
-            return
+    def _take_long_way(self, raw: bytes) -> None:
         try:
             message = jsonrpc.decode(raw, max_depth=self._service.settings.mcp.max_json_depth)
         except Malformed as malformed:
@@ -148,23 +148,33 @@ class DuplexChannel:
 
     def _takes_short_way(self, raw: bytes) -> bool:
         """Serve a plain call of a compiled tool; False when it must go the ordinary way."""
-        plain = self._compiled.plain(raw)
-        if plain is None or plain[0].id in self._calls or self._service.is_full:
+        service, connection, compiled = self._service, self._connection, self._compiled
+        plain = compiled.plain(raw)
+        if plain is None or plain[0].id in self._calls or service.is_full:
             return False
-        call, era, connection = plain[0], self._pin.era or HANDSHAKE, self._connection
+        call, era = plain[0], self._pin.era or HANDSHAKE
+        envelope = None
         if era == MODERN:
-            envelope = self._compiled.envelope(raw, call) if call.params.meta else None
+            envelope = compiled.envelope(raw, call) if call.params.meta else None
             if envelope is None:
                 return False
             version = envelope.protocol_version
-            make: Callable[[], Connection] = partial(modern_connection, envelope)
         elif call.params.meta or connection.client_params is None:
             return False
         else:
-            version, make = connection.protocol_version, lambda: connection
-        if self._service.rate_limit.wait_s(self._peer.address):
+            version = connection.protocol_version
+        if service.rate_limit.wait_s(self._peer.address):
             return False
-        self._start(self._compiled.start(self, era, plain, version, make, self._context_of))
+        ended = None
+        if plain[1].never_waits and not self._wire.is_behind and service.turn.is_free:
+            ended = compiled.answer_now(era, plain, version, self._wire.answer, self.transport_name)
+            if ended is None:
+                self._served = True
+                if self._draining:
+                    self._leave_if_done()
+                return True
+        make = partial(modern_connection, envelope) if envelope is not None else lambda: connection
+        self._start(compiled.start(self, era, plain, version, make, self._context_of, ended))
         return True
 
     def _take_request(self, request: Request) -> None:
@@ -373,7 +383,7 @@ class DuplexChannel:
     def _release_held(self) -> None:
         self._initializing = False
         while self._held and self._open and not self._initializing:
-            self._take(self._held.popleft())
+            self.receive(self._held.popleft())
         if not self._initializing:
             self._wire.hold(reading=True)
 

@@ -14,6 +14,7 @@ from erlmcp.transports.duplex.channel import DuplexChannel
 from erlmcp.transports.duplex.compiled_calls import CompiledCalls
 from erlmcp.transports.duplex.peer import Peer
 from erlmcp.transports.duplex.wire import Wire
+from erlmcp.transports.outbox import Outbox
 from erlmcp.transports.streamable_http.service import Service
 
 
@@ -24,6 +25,7 @@ class Channels:
         self.service = service
         self._asking = Asking(LocalBus())  # an answer comes on the channel of its question: no other worker
         self.subscriptions = Subscriptions(LocalBus(), lambda _: False)  # likewise
+        self.outbox = Outbox(service.loop)
         self._compiled = CompiledCalls(service)
         self._channels: set[DuplexChannel] = set()
         self._emptied: asyncio.Event | None = None

@@ -7,6 +7,7 @@ once and remembered by its bytes, since the same bytes always fare the same.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from erlmcp.protocol.faults import Fault
 from erlmcp.protocol.jsonrpc import Malformed, Request
 from erlmcp.protocol.modern import Envelope, check_envelope
 from erlmcp.protocol.plain_call import PlainCall, decode_plain_call
+from erlmcp.telemetry.correlation import Correlation
 from erlmcp.transports.duplex.call import ChannelCall, Line
 from erlmcp.transports.streamable_http.compiled_calls import PLAIN_META, is_taken_by_the_kernel
 from erlmcp.transports.streamable_http.service import Service
@@ -73,6 +75,36 @@ class CompiledCalls:
             return None
         return envelope
 
+    def answer_now(
+        self,
+        era: str,
+        plain: tuple[PlainCall, Compiled],
+        version: str,
+        answer: Callable[[bytes], None],
+        transport: str,
+    ) -> BaseException | None:
+        """Call a tool that never waits and answer, in the turn in which its request was read: no task.
+
+        What is returned is what it ended with when a task must make the answer: then ``start`` finishes it.
+        """
+        service, (call, tool) = self._service, plain
+        began = time.perf_counter()
+        correlation = Correlation()
+        try:
+            made = tool.call_now(
+                call.id,
+                call.params.arguments,
+                self._tools.shapes(version),
+                service.turn.for_request(correlation),
+            )
+        except BaseException as ended:  # noqa: BLE001 - a task raises it, as for any other tool
+            return ended
+        answer(made.payload)
+        outcome = "tool_error" if made.failed else "ok"
+        told = correlation if correlation.known_id else None
+        service.finished("tools/call", era, outcome, time.perf_counter() - began, transport, told)
+        return None
+
     def start(
         self,
         line: Line,
@@ -81,9 +113,12 @@ class CompiledCalls:
         version: str,
         connection: Callable[[], Connection],
         make_context: Callable[[ChannelCall], CallContext],
+        ended: BaseException | None = None,
     ) -> CompiledCall:
-        """The call, ready to be started."""
-        return CompiledCall(self._service, line, era, plain, self._tools, version, connection, make_context)
+        """The call, ready to be started; ``ended`` is what its tool ended with, if it has run already."""
+        return CompiledCall(
+            self._service, line, era, plain, self._tools, version, connection, make_context, ended
+        )
 
 
 class CompiledCall(ChannelCall):
@@ -99,6 +134,7 @@ class CompiledCall(ChannelCall):
         version: str,
         connection: Callable[[], Connection],
         make_context: Callable[[ChannelCall], CallContext],
+        ended: BaseException | None = None,
     ) -> None:
         call, self._tool = plain
         super().__init__(service, line, Request(call.id, "tools/call", None), era, make_context, None)
@@ -106,11 +142,14 @@ class CompiledCall(ChannelCall):
         self._shapes = tools.shapes(version)
         self._version = version
         self._connection = connection
+        self._ended = ended
 
     async def _answer(self) -> tuple[bytes, str]:
         tool, request_id = self._tool, self.request.id
         kernel, shapes = self._service.kernel, self._shapes
         try:
+            if self._ended is not None:
+                raise self._ended
             if tool.looks_at_request:
                 return self._told(await kernel.call(tool, shapes, request_id, self._asked()))
             return self._told(await tool.call(request_id, self._plain.arguments, shapes))

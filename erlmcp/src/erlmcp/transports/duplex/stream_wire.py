@@ -22,6 +22,9 @@ LINGER_S: Final = 2.0
 EOF_GRACE_S: Final = 1.0
 """How long requests may go on whose client has closed its sending half."""
 
+MOST_GATHERED_BYTES: Final = 64 * 1024
+"""Answers that wait for the end of the turn, together; beyond it they are written at once."""
+
 log = Log(__name__)
 
 
@@ -41,6 +44,8 @@ class StreamWire(asyncio.Protocol, ABC):
         self._leaving = False
         self._ended = False
         self._held = False
+        self._gathered: list[bytes] = []
+        self._gathered_bytes = 0
         self._write_paused = False
         self._unsent = 0
         self._relief: asyncio.Future[None] | None = None
@@ -101,6 +106,7 @@ class StreamWire(asyncio.Protocol, ABC):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio calls it so
         """The connection is gone."""
         self._leaving = True
+        self._gathered.clear()
         for timer in (self._slow_timer, self._linger_timer, self._first_timer):
             if timer is not None:
                 timer.cancel()
@@ -115,6 +121,7 @@ class StreamWire(asyncio.Protocol, ABC):
         """Send one message; what is unsent counts, so one large message alone cuts nobody."""
         if self._out is None or self._leaving:
             return
+        self.flush()
         unsent = self._out.get_write_buffer_size()
         if unsent and unsent + len(message) > self._limits.max_stream_buffer_bytes:
             self.cut("slow-reader", f"{unsent} bytes were not read")
@@ -122,9 +129,28 @@ class StreamWire(asyncio.Protocol, ABC):
             self._out.write(self.encode(message))
 
     def answer(self, message: bytes) -> None:
-        """Send one answer."""
-        if self._out is not None and not self._leaving:
-            self._out.write(self.encode(message))
+        """Send one answer, together with those to all clients of this turn of the loop."""
+        if self._out is None or self._leaving:
+            return
+        if not self._gathered:
+            self._channels.outbox.put(self)
+        data = self.encode(message)
+        self._gathered.append(data)
+        self._gathered_bytes += len(data)
+        if self._gathered_bytes > MOST_GATHERED_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the answers that wait for the end of the turn."""
+        if self._gathered:
+            gathered, self._gathered, self._gathered_bytes = self._gathered, [], 0
+            if self._out is not None and not self._out.is_closing():
+                self._out.write(b"".join(gathered))
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the client reads slower than it is answered."""
+        return self._write_paused
 
     async def relief(self) -> None:
         """Wait while the client has much unread."""
@@ -209,6 +235,7 @@ class StreamWire(asyncio.Protocol, ABC):
     def _end(self, *, refused: bool) -> None:
         if self._leaving or self._out is None:
             return
+        self.flush()
         self.end(refused=refused)
         self._leaving = True
         self._linger()

@@ -17,6 +17,10 @@ class Wire(Protocol):
     def answer(self, message: bytes) -> None:
         """As ``send``, without the bound: the caller has waited for ``relief``, so answers cannot pile up."""
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether an answer must wait for ``relief``; true where there is no telling."""
+
     async def relief(self) -> None:
         """Wait while the client has much unread; returns when it has read, or is gone."""
 

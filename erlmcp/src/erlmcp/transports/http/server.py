@@ -20,8 +20,8 @@ from erlmcp.transports.http import heads
 from erlmcp.transports.http.connection import HttpConnection
 from erlmcp.transports.http.exchange import Exchange
 from erlmcp.transports.http.known_heads import KnownHeads
-from erlmcp.transports.http.outbox import Outbox
 from erlmcp.transports.http.tls_connection import TlsHttpConnection
+from erlmcp.transports.outbox import Outbox
 from erlmcp.transports.tls import HTTP, Secured, TlsAccepting
 
 LINGER_S: Final = 2.0

@@ -42,6 +42,9 @@ class SseWire:
         """One event without the bound."""
         self._exchange.send(sse.event(message), bounded=False)
 
+    is_behind = True
+    """Its connection does not tell, so answers wait for its relief."""
+
     async def relief(self) -> None:
         """Wait while the client has much unread."""
         await self._exchange.relief()

@@ -58,6 +58,7 @@ class HandshakeRequests:
         self._tracks = _tracks(service)
         self._streams = GetStreams(service, sessions, bus, self._tracks)
         self._unsubscribe = bus.subscribe(self._hear)
+        sessions.on_idle = self._let_go
 
     # -- POST --
 
@@ -275,10 +276,14 @@ class HandshakeRequests:
         self._sessions.close()
         await self._live.close()
 
+    def _let_go(self, sid: str) -> None:
+        """A session has ended: keep nothing of it."""
+        self._live.drop(sid)
+        self._streams.forget(sid)
+
     def _hear(self, event: BusEvent) -> None:
         if event.kind == SESSION_ENDED:
-            self._live.drop(event.key)
-            self._streams.forget(event.key)
+            self._let_go(event.key)
         elif event.kind == RESOURCE_UPDATED:
             sids = self._sessions.subscriptions.of(event.key)
             message = jsonrpc.encode_notification("notifications/resources/updated", {"uri": event.key})

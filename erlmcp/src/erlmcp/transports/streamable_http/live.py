@@ -7,7 +7,7 @@ rebuilt (running calls, the open GET stream) belongs to this worker anyway.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import islice
 from typing import Any, Final
@@ -18,6 +18,7 @@ from mcp.shared.dispatcher import CallOptions
 
 from erlmcp.dispatch.context import is_unwanted
 from erlmcp.dispatch.kernel import restored_connection
+from erlmcp.dispatch.sdk_private import has_cleanup
 from erlmcp.protocol import jsonrpc
 from erlmcp.protocol.jsonrpc import RequestId
 from erlmcp.sessions.asking import Asking
@@ -28,8 +29,12 @@ from erlmcp.transports.streamable_http.call import Call, Resumption
 from erlmcp.transports.streamable_http.get_stream import GetStream
 from erlmcp.transports.streamable_http.service import Service
 
+MAX_READY: Final = 1_000
+"""Sessions kept ready by one worker only because it saves a little time when they come back. Beyond it the
+one unused longest that can be rebuilt from its id is let go."""
+
 MAX_LIVE: Final = 10_000
-"""Sessions kept ready by one worker; beyond it the one unused longest is rebuilt when it comes back."""
+"""All that are kept, those included for which the guest has left something at their connection."""
 _LOOK_AT: Final = 64
 
 
@@ -70,18 +75,47 @@ class SessionOutbound:
 
 
 class LiveSession:
-    """One session on this worker."""
+    """One session on this worker.
 
-    __slots__ = ("calls", "connection", "facts", "resumption", "streams")
+    Args:
+        facts: what is in its id.
+        restore: makes its connection object; most sessions that are at rest need none.
+    """
 
-    def __init__(self, facts: SessionFacts, connection: Connection) -> None:
+    __slots__ = ("_connection", "_restore", "calls", "facts", "resumption", "streams")
+
+    def __init__(self, facts: SessionFacts, restore: Callable[[SessionFacts], Connection]) -> None:
         self.facts = facts
-        self.connection = connection
+        self._restore = restore
+        self._connection: Connection | None = None
         self.calls: dict[RequestId, Call] = {}
         self.resumption: Resumption | None = None
         """Made when its first call is served."""
         self.streams: set[GetStream] = set()
         """Open GETs."""
+
+    @property
+    def connection(self) -> Connection:
+        """What the kernel and the guest know the session by; made when it is first wanted."""
+        if self._connection is None:
+            self._connection = self._restore(self.facts)
+        return self._connection
+
+    @property
+    def holds_something(self) -> bool:
+        """Whether the guest has left something at its connection, which a rebuilt one would not have."""
+        connection = self._connection
+        return connection is not None and bool(connection.state or has_cleanup(connection))
+
+    async def clean_up(self) -> None:
+        """Run what the guest has left to be done at its end."""
+        if self._connection is not None and has_cleanup(self._connection):
+            await aclose_shielded(self._connection)
+
+    def rest(self) -> None:
+        """Let the connection object go if nobody would miss it."""
+        if not self.calls and not self.holds_something:
+            self._connection = None
 
     @property
     def busy(self) -> bool:
@@ -107,14 +141,13 @@ class LiveSessions:
         """The session, rebuilt if this worker does not have it."""
         session = self._sessions.get(facts.sid)
         if session is None:
-            outbound = self.outbound(facts.sid)
-            session = LiveSession(
-                facts, restored_connection(outbound, session_id, facts.protocol_version, facts.client)
-            )
-            self._sessions[facts.sid] = session
             self._make_room()
+            session = self._sessions[facts.sid] = LiveSession(facts, partial(self._restored, session_id))
         self._sessions.move_to_end(facts.sid)
         return session
+
+    def _restored(self, session_id: str, facts: SessionFacts) -> Connection:
+        return restored_connection(self.outbound(facts.sid), session_id, facts.protocol_version, facts.client)
 
     def outbound(self, sid: str) -> SessionOutbound:
         """The way to the client of a session outside any request."""
@@ -137,17 +170,21 @@ class LiveSessions:
         sessions = list(self._sessions.values())
         self._sessions.clear()
         for session in sessions:
-            await aclose_shielded(session.connection)
+            await session.clean_up()
 
     def _make_room(self) -> None:
-        """Let the session unused longest go; busy ones stay, so look at a few only."""
-        if len(self._sessions) <= MAX_LIVE:
+        """Let the session unused longest go. Those that stay are looked at again when all others were."""
+        count = len(self._sessions)
+        if count < MAX_READY:
             return
-        for sid, session in islice(self._sessions.items(), _LOOK_AT):
-            if not session.busy:
+        for sid, session in list(islice(self._sessions.items(), _LOOK_AT)):
+            if not session.busy and (count >= MAX_LIVE or not session.holds_something):
                 del self._sessions[sid]
                 self._clean_up(session)
                 return
+            session.rest()
+            self._sessions.move_to_end(sid)
 
     def _clean_up(self, session: LiveSession) -> None:
-        self._service.in_background(self._service.loop.create_task(aclose_shielded(session.connection)))
+        if session.holds_something:
+            self._service.in_background(self._service.loop.create_task(session.clean_up()))

@@ -1,8 +1,8 @@
 """A wire with one message in each text frame: what comes after the upgrade to WebSocket.
 
-The framing is the ``websockets`` package's, which does no I/O; this moves its bytes. No extensions are
-offered, so a small frame cannot become a large message. MCP itself says nothing of WebSocket: the rules are
-those of stdio, with pings, and with close codes (1001 drain, 1003 binary, 1007 no UTF-8, 1008 too slow,
+What comes in is read by the ``websockets`` package, which does no I/O; this moves its bytes. No extensions
+are offered, so a small frame cannot become a large message. MCP itself says nothing of WebSocket: the rules
+are those of stdio, with pings, and with close codes (1001 drain, 1003 binary, 1007 no UTF-8, 1008 too slow,
 1009 too large).
 """
 
@@ -21,6 +21,9 @@ from erlmcp.transports.duplex.stream_wire import StreamWire
 
 TRANSPORT: Final = "websocket"
 _MESSAGES: Final = frozenset({Opcode.TEXT, Opcode.CONT})
+_LENGTH_16: Final = 126
+_LENGTH_64: Final = 65_536
+"""From these sizes on the length of a frame takes two bytes more, and eight."""
 
 
 class WebSocketWire(StreamWire):
@@ -53,10 +56,7 @@ class WebSocketWire(StreamWire):
 
     def encode(self, message: bytes) -> bytes:
         """One text frame; nothing once the client has said goodbye, since nothing can follow that."""
-        if self._protocol.state is not OPEN:
-            return b""
-        self._protocol.send_text(message)
-        return b"".join(self._protocol.data_to_send())
+        return text_frame(message) if self._protocol.state is OPEN else b""
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the client; also while closing, to see that it closes too."""
@@ -117,6 +117,7 @@ class WebSocketWire(StreamWire):
         """Send what the protocol wants to send; an empty piece is its word for the end."""
         if self._out is None or self._out.is_closing():
             return
+        self.flush()
         for piece in self._protocol.data_to_send():
             if piece:
                 self._out.write(piece)
@@ -174,6 +175,16 @@ class WebSocketWire(StreamWire):
             self._ping_timer = self._loop.call_later(
                 self._service.settings.mcp.ping_interval_s, self._ping, True
             )
+
+
+def text_frame(message: bytes) -> bytes:
+    """A whole message of a server as it goes over the wire: it needs no mask and no state (RFC 6455, 5.2)."""
+    size = len(message)
+    if size < _LENGTH_16:
+        return b"\x81%c" % size + message
+    if size < _LENGTH_64:
+        return b"\x81\x7e" + size.to_bytes(2, "big") + message
+    return b"\x81\x7f" + size.to_bytes(8, "big") + message
 
 
 def _is_utf8(message: bytes) -> bool:

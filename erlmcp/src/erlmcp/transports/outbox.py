@@ -22,7 +22,7 @@ class Flushes(Protocol):
 
 
 class Outbox:
-    """The connections of one server that have one."""
+    """The connections that have one, of one server or of all channels."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
