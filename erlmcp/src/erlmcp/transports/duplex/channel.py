@@ -21,8 +21,8 @@ from mcp_types import INVALID_REQUEST
 
 from erlmcp.dispatch.compiled import CompiledTool
 from erlmcp.dispatch.context import CallContext
-from erlmcp.dispatch.guest import LISTEN
 from erlmcp.dispatch.kernel import new_connection, transport_context
+from erlmcp.dispatch.listens import LISTEN
 from erlmcp.protocol import jsonrpc
 from erlmcp.protocol.eras import HANDSHAKE, MODERN
 from erlmcp.protocol.faults import RATE_LIMITED, Fault
