@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from mcp.server.lowlevel.server import NotificationOptions, Server
@@ -19,8 +19,9 @@ from mcp.server.subscriptions import ListenHandler
 from mcp_types import SubscriptionsListenRequestParams
 
 from erlmcp.dispatch import sdk_private
-from erlmcp.dispatch.changes import ChangeBus, bridge
+from erlmcp.dispatch.changes import bridge
 from erlmcp.dispatch.errors import GuestError
+from erlmcp.dispatch.listens import LISTEN, Listens
 from erlmcp.dispatch.loading import load
 from erlmcp.dispatch.mains import RunningMain
 from erlmcp.dispatch.notices import give_notice
@@ -29,8 +30,6 @@ from erlmcp.dispatch.subscribing import offer_subscriptions
 from erlmcp.dispatch.tasks.offering import offer_tasks
 from erlmcp.sessions.bus import Bus
 from erlmcp.sessions.sealed import KeyRing
-
-LISTEN: Final = "subscriptions/listen"
 
 
 class GuestInfo(msgspec.Struct, frozen=True):
@@ -53,7 +52,7 @@ class Guest:
         """Whether we serve the tasks extension for it."""
         self.main: RunningMain | None = None
         self.lifespan_state: Any = None
-        self._listen: ListenHandler | None = None
+        self._listen: ListenHandler | Listens | None = None
         self._unbridge: Callable[[], None] | None = None
         self._lifespan: asyncio.Task[None] | None = None
         self._leave = asyncio.Event()
@@ -102,7 +101,7 @@ class Guest:
         if source is None:
             return
         self._unbridge = bridge(source, bus)
-        self._listen = ListenHandler(ChangeBus(bus), max_subscriptions=max_streams)
+        self._listen = Listens(self.server, bus, max_streams)
         self.server.add_request_handler(LISTEN, SubscriptionsListenRequestParams, self._listen)
         self.delivers_changes = True
 
@@ -141,6 +140,8 @@ class Guest:
         """Leave the lifespan; whatever it raises is the caller's to report."""
         if self._unbridge is not None:
             self._unbridge()
+        if isinstance(self._listen, Listens):
+            self._listen.leave()
         lifespan, self._lifespan = self._lifespan, None
         main, self.main = self.main, None
         try:

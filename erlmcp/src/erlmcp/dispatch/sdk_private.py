@@ -146,6 +146,19 @@ class Untraced:
         return getattr(self._server, name)
 
 
+def is_unobserved(server: Server[Any]) -> bool:
+    """Whether nobody but the SDK itself stands around a handler: no middleware of the guest, no tracer.
+
+    Without it streams are served by the SDK's own handler, which costs more memory.
+    """
+    return (
+        _TRACES_KNOWN
+        and OPERATORS_TRACER not in os.environ
+        and trace._TRACER_PROVIDER is None  # noqa: SLF001 - the getter is slow
+        and all(type(each) in (OpenTelemetryMiddleware, RequestStateBoundary) for each in server.middleware)
+    )
+
+
 def has_cleanup(connection: Connection) -> bool:
     """Whether somebody has left something to do at the connection's end. True if in doubt."""
     return bool(getattr(connection.exit_stack, "_exit_callbacks", True))

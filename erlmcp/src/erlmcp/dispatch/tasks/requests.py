@@ -21,9 +21,10 @@ from mcp_types import INVALID_PARAMS, SERVER_INFO_META_KEY
 
 from erlmcp.config.schema import TaskSettings
 from erlmcp.dispatch.context import CallContext
-from erlmcp.dispatch.guest import LISTEN, Guest
+from erlmcp.dispatch.guest import Guest
 from erlmcp.dispatch.kernel import Kernel
 from erlmcp.dispatch.listed_tools import ListedTools
+from erlmcp.dispatch.listens import CURRENT_HOLDER, LISTEN
 from erlmcp.dispatch.tasks.listening import MAX_TASKS, TaskListening
 from erlmcp.dispatch.tasks.modes import TaskModes
 from erlmcp.dispatch.tasks.running import TaskRun
@@ -281,6 +282,7 @@ class TaskRequests:
                 tasks.append(await self._ask(*self._opened(context, each), GET, b""))
             except FaultError:
                 continue  # what cannot be followed is not in the acknowledgement
+        CURRENT_HOLDER.set(None)  # what the stream says of tasks is said while the handler runs
         stream = TaskListening(context, tasks, self._table.watch)
         has_handler = self._guest.server.get_request_handler(LISTEN) is not None
         others = partial(self._kernel.modern, context, envelope, LISTEN, params)

@@ -17,8 +17,8 @@ from typing import Any, Protocol
 import msgspec
 
 from erlmcp.dispatch.context import CallContext
-from erlmcp.dispatch.guest import LISTEN
 from erlmcp.dispatch.kernel import fault_of
+from erlmcp.dispatch.listens import CURRENT_HOLDER, LISTEN, HandedOver, ListenStream
 from erlmcp.protocol import jsonrpc
 from erlmcp.protocol.eras import HANDSHAKE
 from erlmcp.protocol.faults import INTERNAL, TIMED_OUT, Fault
@@ -92,6 +92,7 @@ class ChannelCall:
         self._timer: asyncio.TimerHandle | None = None
         self._make_context = make_context
         self._context: CallContext | None = None
+        self._stream: ListenStream | None = None
 
     @cached_property
     def correlation(self) -> Correlation:
@@ -146,6 +147,11 @@ class ChannelCall:
         if self.is_listen and self._service.draining:
             self._service.end_listeners()  # it came while the channel was being closed: acknowledged, ended
 
+    def say(self, message: bytes) -> None:
+        """Send a change on a listen stream; a client that leaves too much unread is cut."""
+        if not self._over:
+            self._line.send(message)
+
     async def ask(
         self, method: str, params: Mapping[str, Any] | None, timeout_s: float | None
     ) -> dict[str, Any]:
@@ -156,9 +162,17 @@ class ChannelCall:
 
     def cancel(self) -> None:
         """The client does not want the answer any more, or is gone: nothing more is sent."""
-        self.context.cancel_requested.set()
+        if self._stream is None:
+            self.context.cancel_requested.set()
         self._settle("ok" if self.is_listen else "cancelled")
         self._cancel_task()
+
+    def finish(self, result: dict[str, Any]) -> None:
+        """End a listen stream that has been handed over, with the result it is owed."""
+        if not self._over:
+            for message in [*self._ending(), jsonrpc.encode_result(self.request.id, result)]:
+                self._line.send(message)
+            self._settle("ok")
 
     def end_listen(self) -> None:
         """End a listen stream that the SDK's handler does not end for us, with the result it is owed."""
@@ -192,8 +206,13 @@ class ChannelCall:
 
     async def _run(self) -> None:
         CURRENT.set(self)
+        if self.is_listen:
+            CURRENT_HOLDER.set(self)
         try:
             payload, outcome = await self._answer()
+        except HandedOver as handed_over:
+            self._hold(handed_over.stream)
+            return
         except BaseException as exc:
             if self._over:
                 raise  # it is cancelled because it has been answered
@@ -206,6 +225,15 @@ class ChannelCall:
         self._close_context()
         await self._line.answer(payload)
         self._settle(outcome)
+
+    def _hold(self, stream: ListenStream) -> None:
+        """Hold an open stream from now on, and nothing that only its beginning needed."""
+        if self._over:
+            stream.leave()
+            return
+        self._stream = stream
+        self._task = self._work = self._context = None
+        self.request = Request(self.request.id, LISTEN, None)
 
     async def _answer(self) -> tuple[bytes, str]:
         """The answer, and how the meter counts it. Raises whatever the handler raises."""
@@ -240,6 +268,8 @@ class ChannelCall:
             return
         self._over = True
         self._close_context()
+        if self._stream is not None:
+            self._stream.leave()
         if self._timer is not None:
             self._timer.cancel()
         seconds = time.perf_counter() - self._began

@@ -19,8 +19,8 @@ from mcp.shared.dispatcher import CallOptions
 from mcp_types import INVALID_REQUEST
 
 from erlmcp.dispatch.context import CallContext, is_unwanted
-from erlmcp.dispatch.guest import LISTEN
 from erlmcp.dispatch.kernel import new_connection, transport_context
+from erlmcp.dispatch.listens import LISTEN
 from erlmcp.protocol import jsonrpc
 from erlmcp.protocol.eras import HANDSHAKE, MODERN
 from erlmcp.protocol.faults import RATE_LIMITED, Fault

@@ -16,8 +16,8 @@ from typing import Any, Final
 import msgspec
 
 from erlmcp.dispatch.context import CallContext, CloseStream
-from erlmcp.dispatch.guest import LISTEN
 from erlmcp.dispatch.kernel import fault_of, transport_context
+from erlmcp.dispatch.listens import CURRENT_HOLDER, LISTEN, HandedOver, ListenStream
 from erlmcp.protocol import jsonrpc, sse
 from erlmcp.protocol.eras import MODERN
 from erlmcp.protocol.faults import INTERNAL, REQUEST_CANCELLED, TIMED_OUT, Fault
@@ -88,6 +88,7 @@ class Call:
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._context: CallContext | None = None
+        self._stream: ListenStream | None = None
 
     @property
     def context(self) -> CallContext:
@@ -144,6 +145,11 @@ class Call:
             self._service.end_listeners()  # it came over a kept connection: acknowledged, then ended
         await self._exchange.relief()
 
+    def say(self, message: bytes) -> None:
+        """Send a change on a listen stream; a client that leaves too much unread is cut."""
+        if not self._over:
+            self._exchange.send(sse.event(message))
+
     async def ask(
         self, method: str, params: Mapping[str, Any] | None, timeout_s: float | None
     ) -> dict[str, Any]:
@@ -169,6 +175,10 @@ class Call:
 
     # -- ends --
 
+    def finish(self, result: dict[str, Any]) -> None:
+        """End a listen stream that has been handed over, with the result it is owed."""
+        self._settle(jsonrpc.encode_result(self.request.id, result), None, "ok")
+
     def cancel(self) -> None:
         """The client does not want the answer any more."""
         self.context.cancel_requested.set()
@@ -190,7 +200,8 @@ class Call:
     def _client_gone(self) -> None:
         """In the modern era it is how a client cancels; in the handshake era the call goes on."""
         if self._era == MODERN:
-            self.context.cancel_requested.set()
+            if self._stream is None:
+                self.context.cancel_requested.set()
             self._settle(b"", None, "ok" if self.is_listen else "cancelled")
             self._cancel_task()
 
@@ -207,8 +218,13 @@ class Call:
     async def _run(self) -> None:
         CURRENT.set(self._exchange)
         fault: Fault | None = None
+        if self.is_listen:
+            CURRENT_HOLDER.set(self)
         try:
             payload, outcome = await self._answer()
+        except HandedOver as handed_over:
+            self._hold(handed_over.stream)
+            return
         except BaseException as exc:
             if self._over:
                 raise  # it is cancelled because it has been answered
@@ -216,6 +232,16 @@ class Call:
             outcome = fault.outcome
             payload = self._encode_fault(fault)
         self._settle(payload, fault, outcome)
+
+    def _hold(self, stream: ListenStream) -> None:
+        """Hold an open stream from now on, and nothing that only its beginning needed."""
+        if self._over:
+            stream.leave()
+            return
+        self._stream = stream
+        self._task = self._work = self._context = None
+        self.request = Request(self.request.id, LISTEN, None)
+        self._exchange.request.body = b""
 
     async def _answer(self) -> tuple[bytes, str]:
         """The answer, and how the meter counts it. Raises whatever the handler raises."""
@@ -246,6 +272,8 @@ class Call:
         if fault is not None:
             self._exchange.tell_correlation()
             self._exchange.is_logged = service.logs_access
+        if self._stream is not None:
+            self._stream.leave()
         if self._resumption is not None and self._track is not None:
             self._resumption.tracks.finish(self._track, payload)
         elif self._exchange.streaming:

@@ -7,7 +7,7 @@ from typing import Any
 from mcp_types import INVALID_REQUEST
 
 from erlmcp.dispatch.context import CallContext
-from erlmcp.dispatch.guest import LISTEN
+from erlmcp.dispatch.listens import LISTEN
 from erlmcp.protocol.eras import MODERN
 from erlmcp.protocol.faults import ENVELOPE_STATUS, Fault, FaultError
 from erlmcp.protocol.jsonrpc import Message, Notification, Request
