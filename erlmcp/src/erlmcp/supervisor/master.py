@@ -20,6 +20,7 @@ from erlmcp.admin.server import PageServer
 from erlmcp.config.errors import ErlmcpError
 from erlmcp.config.load import Effective
 from erlmcp.supervisor.endpoints import Endpoints
+from erlmcp.supervisor.gauging import Gauging, limits
 from erlmcp.supervisor.generation import Generation
 from erlmcp.supervisor.messages import Relay
 from erlmcp.supervisor.process import WorkerProcess
@@ -29,6 +30,7 @@ from erlmcp.supervisor.states import State
 from erlmcp.supervisor.surroundings import Surroundings
 from erlmcp.supervisor.upgrades import Upgrades
 from erlmcp.telemetry import logs
+from erlmcp.telemetry.capacity import capacity_page
 from erlmcp.telemetry.exposition import exposition
 
 FIRST_GENERATION = "g1"
@@ -81,6 +83,7 @@ class Master:
             on_relay=self._relay,
         )
         self._upgrades = Upgrades(around, self._configure)
+        self._gauging = Gauging(self._started_at, plan.effective.settings.log.file)
 
     async def run(self) -> int:
         """Serve until a signal asks to stop; the exit status.
@@ -214,7 +217,13 @@ class Master:
     async def metrics(self) -> bytes:
         """The Prometheus page, with counts as of now."""
         await self._upgrades.refresh()
-        return exposition(self._upgrades.metrics(), __version__, self._plan.renewal.metrics())
+        counts = exposition(self._upgrades.metrics(), __version__, self._plan.renewal.metrics())
+        living = [each for each in self._upgrades if each.workers]
+        gauged = await self._gauging.read(
+            self.ready()["components"],
+            [limits(each.id, each.effective.settings, each.workers) for each in living],
+        )
+        return counts + capacity_page(gauged)
 
     def config(self) -> dict[str, Any]:
         """The effective configuration of the shown generation."""
