@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from alert_rules import PROMETHEUS, ROOT, RULES_FILE, TEST_FILES, rule_tests, rules, variants
+from authority import Authority
 from prometheus_client.parser import text_string_to_metric_families
 
 from erlmcp.telemetry.meter import METHODS, OUTCOMES
@@ -24,9 +25,11 @@ def promtool(program):
     return program("promtool", "prometheus")
 
 
-@pytest.fixture(scope="module")
-def exported(server):
-    """Every name that the page can show, a histogram's parts included."""
+@pytest.fixture
+def exported(serve, tmp_path):
+    """Every name that the page can show, also of a histogram; a server with a certificate shows all."""
+    certificate, key = Authority().issue().write(tmp_path)
+    server = serve(env={"ERLMCP_TLS__CERTIFICATE": str(certificate), "ERLMCP_TLS__KEY": str(key)}).started()
     names = set()
     for family in text_string_to_metric_families(server.read("/metrics").body.decode()):
         parts = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}.get(family.type, [""])
@@ -103,6 +106,7 @@ def test_labels_are_matched_only_with_values_that_the_server_gives():
         for found in re.findall(r'(?:rejected|cut)\(f?"([^"]+)"', path.read_text())
     } | {"tls-plain"}
     known = {"outcome": set(OUTCOMES), "method": METHODS, "critical": {"true", "false"}, "job": {"erlmcp"}}
+    known["outcome"] |= {"taken-over", "refused"}
     seen = set()
     for rule in rules():
         for label, value in MATCHER.findall(rule["expr"]):
