@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 import yaml
 from alert_rules import PROMETHEUS, ROOT, RULES_FILE, TEST_FILES, rule_tests, rules, variants
-from authority import Authority
-from prometheus_client.parser import text_string_to_metric_families
 
 from erlmcp.telemetry.meter import METHODS, OUTCOMES
 
@@ -23,18 +21,6 @@ MATCHER = re.compile(r'(\w+)\s*(?:=~|!=|=)\s*"([^"]*)"')
 @pytest.fixture(scope="session")
 def promtool(program):
     return program("promtool", "prometheus")
-
-
-@pytest.fixture
-def exported(serve, tmp_path):
-    """Every name that the page can show, also of a histogram; a server with a certificate shows all."""
-    certificate, key = Authority().issue().write(tmp_path)
-    server = serve(env={"ERLMCP_TLS__CERTIFICATE": str(certificate), "ERLMCP_TLS__KEY": str(key)}).started()
-    names = set()
-    for family in text_string_to_metric_families(server.read("/metrics").body.decode()):
-        parts = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}.get(family.type, [""])
-        names |= {family.name + part for part in parts}
-    return names
 
 
 def _run(promtool, *arguments):
