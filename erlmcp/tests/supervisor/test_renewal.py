@@ -28,7 +28,7 @@ def renewal(tmp_path):
 
 
 def test_files_that_did_not_change_are_not_read_again(renewal, tmp_path, monkeypatch):
-    monkeypatch.setattr("erlmcp.supervisor.renewal.read", None)  # to call it would raise
+    monkeypatch.setattr("erlmcp.edge.certificates.read", None)  # to call it would raise
     assert renewal.look() is None
     os.utime(tmp_path / "server.pem", ns=(1, 1))
     with pytest.raises(TypeError):

@@ -11,14 +11,16 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from erlmcp.config.errors import ErlmcpError
 from erlmcp.config.schema import TlsSettings
-from erlmcp.edge.certificates import Certified, read
 from erlmcp.edge.tls import Identity
 from erlmcp.telemetry.exposition import CertificateMetrics
 from erlmcp.telemetry.logs import Log
+
+if TYPE_CHECKING:
+    from erlmcp.edge.certificates import Certified
 
 SOON: Final = timedelta(days=14)
 """A certificate that is taken over and expires sooner is warned of."""
@@ -43,7 +45,7 @@ class Renewal:
         self._settings = settings
         self._clock = clock
         self._seen = self._look()
-        self._certified = read(settings, clock())
+        self._certified = self._read()
         self._renewed = 0
         self._refused = 0
         if self._certified is not None:
@@ -67,7 +69,7 @@ class Renewal:
             return None
         self._seen = seen  # as it was before reading: what changes meanwhile is read the next time
         try:
-            certified = read(self._settings, self._clock())
+            certified = self._read()
         except ErlmcpError as fault:
             self._refuse(fault)
             return None
@@ -88,6 +90,14 @@ class Renewal:
                     await hand_on(identity)
             except Exception:
                 log.exception("tls.renewal-failed")
+
+    def _read(self) -> Certified | None:
+        """Judge the files. Loaded only for those who name any: it costs a tenth of the start."""
+        if self._settings == TlsSettings():
+            return None
+        from erlmcp.edge.certificates import read
+
+        return read(self._settings, self._clock())
 
     def _refuse(self, fault: ErlmcpError) -> None:
         self._refused += 1
