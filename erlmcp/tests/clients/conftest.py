@@ -23,7 +23,7 @@ from round_lanes import GUESTS
 from round_node import Node, NotInstalledError
 
 FOLDER = Path(__file__).parent / "guests"
-LIMIT_S = 40.0
+LIMIT_S = 60.0
 
 
 def until(condition: Callable[[], Any], what: str) -> Any:

@@ -30,7 +30,8 @@ from mcp_types import (
 )
 from round_scenario import ANSWERS, HANDSHAKE, MODERN, Act
 
-LIMIT_S = 20.0
+LIMIT_S = 60.0
+"""For one act: it takes milliseconds, but the machine may be busy."""
 MODES = {HANDSHAKE: "legacy", MODERN: "auto"}
 LEVEL = "io.modelcontextprotocol/logLevel"
 

@@ -16,6 +16,7 @@ from round_scenario import HANDSHAKE, acts, faults
 
 pytestmark = [
     pytest.mark.xdist_group("clients"),  # one pair of servers for all
+    pytest.mark.timeout(600),  # some start dozens of programs, which takes minutes on a busy machine
     pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprecationWarning"),
 ]
 

@@ -10,6 +10,7 @@ from round_scenario import HANDSHAKE, MODERN, UNTOLD, Act, OneOf, acts, agrees, 
 
 pytestmark = [
     pytest.mark.xdist_group("clients"),
+    pytest.mark.timeout(600),  # as the full round
     pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprecationWarning"),
 ]
 
