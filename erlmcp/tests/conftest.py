@@ -144,8 +144,9 @@ class UnixConnection(http.client.HTTPConnection):
 class McpConnection:
     """One kept HTTP connection to an MCP endpoint. It never sends a request twice."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, token: str = "") -> None:
         parts = urlsplit(url)
+        self._credential = {"Authorization": f"Bearer {token}"} if token else {}
         self.path = parts.path or "/mcp"
         self.http = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=START_TIMEOUT_S)
 
@@ -155,6 +156,7 @@ class McpConnection:
             "Accept": "application/json, text/event-stream",
             "MCP-Protocol-Version": MODERN,
             "Mcp-Method": method,
+            **self._credential,
         }
         if "name" in params:
             headers["Mcp-Name"] = params["name"]
@@ -202,6 +204,8 @@ class ServerProcess:
         if "--http" not in arguments:
             command += ["--http", "127.0.0.1:0"]
         command += ["--admin", "127.0.0.1:0", "--control", str(self.control), *arguments]
+        self.token = ""
+        """What its clients send, if anything."""
         self.lines: list[str] = []
         self._changed = threading.Condition()
         self.process = subprocess.Popen(
@@ -242,7 +246,7 @@ class ServerProcess:
         return [json.loads(line) for line in self.lines if line.startswith("{")]
 
     def connect(self, url: str = "") -> McpConnection:
-        return McpConnection(url or self.url)
+        return McpConnection(url or self.url, self.token)
 
     def call(self, tool: str, **arguments: Any) -> str:
         """Call a tool over a new connection."""

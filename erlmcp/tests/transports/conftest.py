@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from authority import Authority
 
-from erlmcp.config.schema import HttpSettings, LimitSettings, McpSettings, Settings, TlsSettings
+from erlmcp.config.schema import AuthSettings, HttpSettings, LimitSettings, McpSettings, Settings, TlsSettings
 from erlmcp.edge.tls import Identity
 from erlmcp.sessions.bus import Bus, LocalBus
 from erlmcp.sessions.sealed import KeyRing
@@ -298,6 +298,7 @@ async def serve(anyio_backend, secured, authority, issued):
             bus: Bus | None = None,
             ring: KeyRing = keys,
             tls: dict[str, Any] | None = None,
+            auth: dict[str, Any] | None = None,
             identity: Identity | None = usual,
         ) -> Served:
             settings = Settings(
@@ -305,6 +306,7 @@ async def serve(anyio_backend, secured, authority, issued):
                 mcp=McpSettings(**(mcp or {})),
                 limits=LimitSettings(**(limits or {})),
                 tls=TlsSettings(**(tls or {})),
+                auth=AuthSettings(**(auth or {})),
             )
             meter = Meter()
             place = str(GUESTS / target) if target.partition(":")[0].endswith(".py") else target
@@ -338,3 +340,7 @@ class RawTools:
     handshake = staticmethod(handshake)
     until = staticmethod(until)
     listening_socket = staticmethod(listening_socket)
+
+    @staticmethod
+    def line(message: Any) -> bytes:
+        return json.dumps(message).encode() + b"\n"
