@@ -145,8 +145,9 @@ class UnixConnection(http.client.HTTPConnection):
 class McpConnection:
     """One kept HTTP connection to an MCP endpoint. It never sends a request twice."""
 
-    def __init__(self, url: str, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, url: str, tls: ssl.SSLContext | None = None, token: str = "") -> None:
         parts = urlsplit(url)
+        self._credential = {"Authorization": f"Bearer {token}"} if token else {}
         self.path = parts.path or "/mcp"
         host, port = parts.hostname or "", parts.port
         self.http = http.client.HTTPConnection(host, port, timeout=START_TIMEOUT_S)
@@ -159,6 +160,7 @@ class McpConnection:
             "Accept": "application/json, text/event-stream",
             "MCP-Protocol-Version": MODERN,
             "Mcp-Method": method,
+            **self._credential,
         }
         if "name" in params:
             headers["Mcp-Name"] = params["name"]
@@ -208,6 +210,8 @@ class ServerProcess:
         if "--http" not in arguments:
             command += ["--http", "127.0.0.1:0"]
         command += ["--admin", "127.0.0.1:0", "--control", str(self.control), *arguments]
+        self.token = ""
+        """What its clients send, if anything."""
         self.lines: list[str] = []
         self._changed = threading.Condition()
         self.process = subprocess.Popen(
@@ -248,7 +252,7 @@ class ServerProcess:
         return [json.loads(line) for line in self.lines if line.startswith("{")]
 
     def connect(self, url: str = "") -> McpConnection:
-        return McpConnection(url or self.url, self.tls)
+        return McpConnection(url or self.url, self.tls, self.token)
 
     def call(self, tool: str, **arguments: Any) -> str:
         """Call a tool over a new connection."""

@@ -50,6 +50,7 @@ def test_check_config_shows_every_value_with_its_source(tmp_path):
         (["serve", "guest:server", "--admin", "0.0.0.0:0"], 2, "admin.not-loopback"),
         (["serve", "guest:server", "--workers", "0"], 2, "config.bad-value"),
         (["serve", "guest:"], 2, "generations.bad-spec"),
+        (["token", "two words"], 2, "auth.bad-token-line"),
         (["serve"], 2, "cli.usage"),
         (["serve", "guest:server", "--prot", "1"], 2, "cli.usage"),
         (["nonsense"], 2, "cli.usage"),
@@ -109,8 +110,44 @@ def test_the_log_goes_to_a_file_when_asked_and_what_the_guest_prints_is_in_it(se
     assert [line for line in server.lines if not line.startswith("erlmcp ")] == []
 
 
+def test_a_token_is_printed_once_and_its_line_lets_its_owner_in(serve, tmp_path):
+    done = _run("token", "alice", "--scope", "notes:read", "--scope", "notes:write")
+    assert (done.returncode, done.stdout.count("\n")) == (0, 1)
+    assert done.stdout.strip() not in done.stderr
+    file = tmp_path / "tokens"
+    file.touch(0o600)
+    file.write_text(done.stderr)
+    server = serve(env={"ERLMCP_AUTH__TOKENS_FILE": str(file)}).started()
+    connection = server.connect()
+    connection.send("tools/call", {"name": "who", "arguments": {}})
+    assert connection.http.getresponse().status == 401
+    server.token = done.stdout.strip()
+    assert server.call("who")
+    assert server.token not in "\n".join(server.lines)
+    assert server.sample("erlmcp_rejected_total", reason="auth") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "error_id"),
+    [
+        (None, 0, "auth.tokens-file"),
+        ("", 0o666, "auth.tokens-file"),
+        ("alice canary", 0o600, "auth.bad-token-line"),
+    ],
+)
+def test_a_server_that_could_let_nobody_in_does_not_start(serve, tmp_path, text, mode, error_id):
+    file = tmp_path / "tokens"
+    if text is not None:
+        file.write_text(text)
+        file.chmod(mode)
+    server = serve(env={"ERLMCP_AUTH__TOKENS_FILE": str(file)})
+    assert server.wait() == 2
+    assert f"error[{error_id}]" in "\n".join(server.lines)
+    assert "canary" not in "\n".join(server.lines)
+
+
 def test_the_help_of_the_program_names_every_command():
     done = _run("--help")
     assert done.returncode == 0
-    for name in ("serve", "check-config", "version", "generations", "stage", "activate", "retire"):
+    for name in ("serve", "check-config", "token", "version", "generations", "stage", "activate", "retire"):
         assert name in done.stdout

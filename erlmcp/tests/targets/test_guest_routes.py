@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from erlmcp.config.schema import HttpSettings, LimitSettings, McpSettings, Settings
+from erlmcp.config.schema import AuthSettings, HttpSettings, LimitSettings, McpSettings, Settings
 from erlmcp.dispatch import sdk_private
 from erlmcp.sessions.bus import LocalBus
 from erlmcp.sessions.sealed import KeyRing
@@ -96,6 +96,14 @@ async def test_a_guest_that_asks_for_tokens_is_warned_of_and_another_is_not(star
     async with start("routes:guarded"):
         pass
     assert "guest.auth-not-enforced: guarded" in caplog.text
+
+
+@pytest.mark.anyio
+async def test_a_guest_that_asks_for_tokens_is_not_warned_of_when_erlmcp_asks(start, caplog, tmp_path):
+    (tmp_path / "tokens").touch(0o600)
+    async with start("routes:guarded", auth=AuthSettings(tokens_file=str(tmp_path / "tokens"))):
+        pass
+    assert "guest.auth-not-enforced" not in caplog.text
 
 
 @pytest.mark.anyio

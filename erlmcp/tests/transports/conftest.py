@@ -15,7 +15,15 @@ from typing import Any
 import pytest
 from authority import Authority
 
-from erlmcp.config.schema import HttpSettings, LimitSettings, LogSettings, McpSettings, Settings, TlsSettings
+from erlmcp.config.schema import (
+    AuthSettings,
+    HttpSettings,
+    LimitSettings,
+    LogSettings,
+    McpSettings,
+    Settings,
+    TlsSettings,
+)
 from erlmcp.edge.tls import Identity
 from erlmcp.sessions.bus import Bus, LocalBus
 from erlmcp.sessions.sealed import KeyRing
@@ -299,6 +307,7 @@ async def serve(anyio_backend, secured, authority, issued):
             ring: KeyRing = keys,
             tls: dict[str, Any] | None = None,
             log: dict[str, Any] | None = None,
+            auth: dict[str, Any] | None = None,
             identity: Identity | None = usual,
         ) -> Served:
             settings = Settings(
@@ -307,6 +316,7 @@ async def serve(anyio_backend, secured, authority, issued):
                 limits=LimitSettings(**(limits or {})),
                 tls=TlsSettings(**(tls or {})),
                 log=LogSettings(**(log or {})),
+                auth=AuthSettings(**(auth or {})),
             )
             meter = Meter()
             place = str(GUESTS / target) if target.partition(":")[0].endswith(".py") else target
@@ -340,3 +350,7 @@ class RawTools:
     handshake = staticmethod(handshake)
     until = staticmethod(until)
     listening_socket = staticmethod(listening_socket)
+
+    @staticmethod
+    def line(message: Any) -> bytes:
+        return json.dumps(message).encode() + b"\n"

@@ -104,6 +104,19 @@ def check_config(config: ConfigOption = None, as_json: JsonOption = False) -> No
 
 
 @app.command()
+def token(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose token it is.")],
+    scope: Annotated[list[str] | None, typer.Option(help="What it is good for; may be repeated.")] = None,
+) -> None:
+    """Make a static access token: print it, and on standard error its line for auth.tokens_file."""
+    from erlmcp.edge.auth.static_tokens import new_token
+
+    made, line = new_token(name, tuple(scope or ()))
+    typer.echo(made)
+    typer.echo(line, err=True)
+
+
+@app.command()
 def version() -> None:
     """Print the release of erlmcp."""
     typer.echo(__version__)

@@ -14,6 +14,7 @@ from typing import Any
 from erlmcp.config.errors import ErlmcpError
 from erlmcp.config.keys import session_keys
 from erlmcp.config.load import load
+from erlmcp.edge.auth import gate
 from erlmcp.supervisor.endpoints import Endpoints
 from erlmcp.supervisor.master import Master, Plan
 from erlmcp.supervisor.renewal import Renewal
@@ -56,6 +57,7 @@ def run(arguments: ServeArguments) -> int:
         )
     )
     keys = session_keys(os.environ)
+    gate.check(settings.auth)
     descriptor = open_log(settings.log.file)
     logs.configure(level=settings.log.level, descriptor=descriptor)
     renewal = Renewal(settings.tls, utc_now)

@@ -188,6 +188,31 @@ class TlsSettings(_Section):
     )
 
 
+class AuthSettings(_Section):
+    """Access tokens on HTTP, HTTP+SSE, WebSocket and TCP. Off while neither tokens nor issuers are named."""
+
+    tokens_file: str = Field(
+        "",
+        pattern=_ONE_LINE,
+        description="Path of the digests of static tokens, which only its owner may write; erlmcp token NAME"
+        " makes a line. Empty takes none.",
+    )
+    required_scopes: tuple[str, ...] = Field(
+        (), description="Scopes that every token must have, whatever it is used for."
+    )
+    reload_interval_s: float = Field(
+        5.0, gt=0, description="How often the file of tokens is looked at for changes, seconds."
+    )
+    verdict_max_age_s: float = Field(
+        300.0, gt=0, description="How long a token that was found good is not looked at again, seconds."
+    )
+
+    @property
+    def enabled(self) -> bool:
+        """Whether clients must send a token."""
+        return bool(self.tokens_file)
+
+
 class LogSettings(_Section):
     """What is written about the running service: JSON lines on standard error, or to a file."""
 
@@ -226,4 +251,5 @@ class Settings(_Section):
     limits: LimitSettings = Field(default_factory=LimitSettings)
     tasks: TaskSettings = Field(default_factory=TaskSettings)
     tls: TlsSettings = Field(default_factory=TlsSettings)
+    auth: AuthSettings = Field(default_factory=AuthSettings)
     log: LogSettings = Field(default_factory=LogSettings)

@@ -105,8 +105,11 @@ class Guest:
         self.server.add_request_handler(LISTEN, SubscriptionsListenRequestParams, self._listen)
         self.delivers_changes = True
 
-    async def open(self) -> None:
+    async def open(self, *, guarded: bool = False) -> None:
         """Enter the lifespan.
+
+        Args:
+            guarded: erlmcp asks the guest's clients for access tokens.
 
         Raises:
             GuestError: guest.start-failed, with what the lifespan raised.
@@ -122,7 +125,7 @@ class Guest:
                 f"the lifespan of {self.info.name!r} raised {type(fault).__name__}: {fault}",
                 hint="the log has the traceback; start the server by itself to see it",
             ) from fault
-        await give_notice(self.found, self.info.name)
+        await give_notice(self.found, self.info.name, guarded=guarded)
 
     async def _live(self, entered: asyncio.Future[None], leave: asyncio.Event) -> None:
         """Enter and leave in one task: cancel scopes and task groups of the guest demand it."""

@@ -20,12 +20,16 @@ _LISTS: Final = ("list_tools", "list_prompts", "list_resources", "list_resource_
 _METHODS: Final = ("tools/list", "prompts/list", "resources/list", "resources/templates/list")
 
 
-async def give_notice(guest: Any, name: str) -> None:
-    """Log what is to be known of a guest whose lifespan has been entered."""
-    if sdk_private.asks_for_tokens(guest):
+async def give_notice(guest: Any, name: str, *, guarded: bool = False) -> None:
+    """Log what is to be known of a guest whose lifespan has been entered.
+
+    Args:
+        guarded: erlmcp asks its clients for access tokens.
+    """
+    if not guarded and sdk_private.asks_for_tokens(guest):
         logger.warning(
-            "guest.auth-not-enforced: %s asks its clients for access tokens and erlmcp does not; keep it on"
-            " loopback or behind a proxy that does",
+            "guest.auth-not-enforced: %s asks its clients for access tokens and erlmcp does not; say in"
+            " [auth] whose tokens are good, or keep it on loopback or behind a proxy that asks",
             name,
         )
     await _warn_if_empty(guest, name)

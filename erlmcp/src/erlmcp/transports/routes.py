@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from erlmcp.edge.host_origin import Guard, cors_fields
+from erlmcp.transports.admission import Admission
 from erlmcp.transports.asgi_guest import GuestRoutes
 from erlmcp.transports.http.exchange import Exchange
 from erlmcp.transports.http.request import HttpRequest
@@ -19,10 +20,23 @@ Handler = Callable[[Exchange], None]
 
 
 class Routes:
-    """Handles the exchanges of the HTTP server. An empty path switches its handler off."""
+    """Handles the exchanges of the HTTP server.
+
+    Args:
+        service: what all calls of this worker share.
+        endpoint: the MCP endpoint.
+        others: our other handlers by path; an empty path switches its handler off.
+        guest: what the guest declares. It is open to all, as it is where the guest serves by itself.
+        admission: asks for access tokens; None when nobody does.
+    """
 
     def __init__(
-        self, service: Service, endpoint: Endpoint, others: Mapping[str, Handler], guest: GuestRoutes
+        self,
+        service: Service,
+        endpoint: Endpoint,
+        others: Mapping[str, Handler],
+        guest: GuestRoutes,
+        admission: Admission | None = None,
     ) -> None:
         self._service = service
         self._mcp = endpoint.handle
@@ -30,6 +44,7 @@ class Routes:
         self._others = {path.encode("utf-8"): handler for path, handler in others.items() if path}
         self._guest = guest
         self._guard = Guard(service.settings.mcp)
+        self._admission = admission
 
     def handle(self, exchange: Exchange) -> None:
         """Answer one HTTP request, now or later."""
@@ -43,7 +58,10 @@ class Routes:
             turn_away(exchange, *refused)
             return
         exchange.extra = cors_fields(request.headers)
-        handler(exchange)
+        if self._admission is None or handler == self._guest.serve:
+            handler(exchange)
+        else:
+            self._admission.admit(exchange, handler)
 
     def _beside(self, request: HttpRequest) -> Handler | None:
         """Who answers on a path beside the MCP endpoint: our own come before those the guest declares."""

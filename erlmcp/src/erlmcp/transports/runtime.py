@@ -19,11 +19,13 @@ from erlmcp.config.schema import Settings
 from erlmcp.dispatch import sdk_private
 from erlmcp.dispatch.errors import GuestError
 from erlmcp.dispatch.guest import Guest, GuestInfo
+from erlmcp.edge.auth.gate import Gate
 from erlmcp.edge.tls import Identity
 from erlmcp.sessions.bus import Bus
 from erlmcp.sessions.registry import Sessions
 from erlmcp.sessions.sealed import KeyRing
 from erlmcp.telemetry.meter import Meter
+from erlmcp.transports.admission import Admission
 from erlmcp.transports.asgi_guest import GuestRoutes
 from erlmcp.transports.duplex.channels import Channels
 from erlmcp.transports.http.server import HttpServer
@@ -72,22 +74,25 @@ class GuestRuntime:
         bus: Bus,
         meter: Meter,
         identity: Identity | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self._guest = guest
+        self._gate = gate
         sessions = Sessions(keys, bus, settings.mcp, time.time)
         self._service = Service(guest, settings, keys, meter, bus)
         self._handshake = HandshakeRequests(self._service, sessions, bus)
         self._guest_routes = GuestRoutes(sdk_private.http_routes(guest.found), self._service)
-        self.channels = Channels(self._service, bus)
+        self.channels = Channels(self._service, bus, gate)
         self._tcp = TcpServer(self.channels)
         self._websocket = WebSocketEndpoint(self.channels)
-        endpoint = Endpoint(self._service, self._handshake)
+        admission = Admission(gate, meter, self._service.rate_limit) if gate is not None else None
+        endpoint = Endpoint(self._service, self._handshake, admission)
         self._sse = SseEndpoint(self.channels, bus, keys)
         others = {settings.mcp.websocket_path: self._websocket.handle}
         if settings.mcp.sse_path:
             others[settings.mcp.sse_path] = self._sse.open_stream
             others[settings.mcp.sse_messages_path] = self._sse.take_message
-        routes = Routes(self._service, endpoint, others, self._guest_routes)
+        routes = Routes(self._service, endpoint, others, self._guest_routes, admission)
         self._http = HttpServer(settings.http, meter, routes.handle, self._service.turned_away)
         self._secured = Secured(identity, settings, meter) if identity is not None else None
 
@@ -114,6 +119,7 @@ class GuestRuntime:
         Raises:
             GuestError: the guest cannot be found, is not an MCP server, raised at its start, or did not
                 come to serve within the time to start.
+            ErlmcpError: what ``[auth]`` names cannot be used.
         """
         try:
             async with asyncio.timeout(settings.start_timeout_s * GUESTS_SHARE):
@@ -133,8 +139,9 @@ class GuestRuntime:
                 f" {settings.start_timeout_s * GUESTS_SHARE:g} s; expected an object or a main() that serves",
                 hint="see in the log what it waits for, or raise start_timeout_s",
             ) from None
-        await guest.open()
-        return cls(guest, settings, keys, bus, meter, identity)
+        await guest.open(guarded=settings.auth.enabled)
+        gate = Gate(settings.auth) if settings.auth.enabled else None
+        return cls(guest, settings, keys, bus, meter, identity, gate)
 
     @property
     def guest(self) -> GuestInfo:
@@ -191,6 +198,8 @@ class GuestRuntime:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self._service.close(CLOSE_TIMEOUT_S / 2)
                 await self._guest_routes.close()
+                if self._gate is not None:
+                    self._gate.close()
                 if self._secured is not None:
                     self._secured.close()
                 self._tcp.close()

@@ -126,9 +126,19 @@ class DuplexChannel:
 
     def refuse(self, fault: Fault) -> None:
         """What the client has sent cannot be read on: say so and close."""
-        self._service.meter.rejected("malformed")
+        self.turn_away(fault, "malformed")
+
+    def turn_away(self, fault: Fault, reason: str) -> None:
+        """The client may not go on: say why and close; ``reason`` is how the meter counts it."""
+        self._service.meter.rejected(reason)
         self._wire.send(jsonrpc.encode_fault(None, fault))
         self._wire.refuse()
+
+    def expire(self) -> None:
+        """The access token of the client is no longer good, and it cannot send another on this channel."""
+        if self._open:
+            self._service.meter.rejected("auth-expired")
+            self._wire.refuse()
 
     def _take_long_way(self, raw: bytes) -> None:
         try:

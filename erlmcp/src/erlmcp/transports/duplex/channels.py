@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 
 from erlmcp.dispatch.changes import LIST_CHANGED
+from erlmcp.edge.auth.gate import Gate, Watch
 from erlmcp.protocol import jsonrpc
+from erlmcp.protocol.grants import Grant
 from erlmcp.sessions.asking import Asking
 from erlmcp.sessions.bus import RESOURCE_UPDATED, Bus, BusEvent, LocalBus
 from erlmcp.sessions.subscriptions import Subscriptions
@@ -19,10 +21,18 @@ from erlmcp.transports.streamable_http.service import Service
 
 
 class Channels:
-    """The open channels of this worker, over whatever transport."""
+    """The open channels of this worker, over whatever transport.
 
-    def __init__(self, service: Service, bus: Bus) -> None:
+    Args:
+        service: what all calls of this worker share.
+        bus: how the workers hear of each other.
+        gate: judges access tokens; None when nobody asks for them.
+    """
+
+    def __init__(self, service: Service, bus: Bus, gate: Gate | None = None) -> None:
         self.service = service
+        self.gate = gate
+        self._watches: dict[DuplexChannel, Watch] = {}
         self._asking = Asking(LocalBus())  # an answer comes on the channel of its question: no other worker
         self.subscriptions = Subscriptions(LocalBus(), lambda _: False)  # likewise
         self.outbox = Outbox(service.loop)
@@ -40,12 +50,22 @@ class Channels:
             self.service, self._asking, self.subscriptions, self._compiled, wire, peer, era
         )
         self._channels.add(channel)
+        if peer.grant is not None:
+            self.watch(channel, peer.grant)
         if self.service.draining:
             channel.begin_drain()
         return channel
 
+    def watch(self, channel: DuplexChannel, grant: Grant) -> None:
+        """Let the channel end when its access token is no longer good."""
+        assert self.gate is not None, "else there are no grants"
+        self._watches[channel] = self.gate.watch(grant, channel.expire)
+
     def closed(self, channel: DuplexChannel) -> None:
         """The wire of a channel is lost."""
+        watch = self._watches.pop(channel, None)
+        if watch is not None:
+            watch.cancel()
         self._channels.discard(channel)
         channel.gone()
         if self._emptied is not None and not self._channels:

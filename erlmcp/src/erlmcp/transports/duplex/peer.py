@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from erlmcp.protocol.grants import Grant
 from erlmcp.protocol.headers import Headers
 from erlmcp.transports.http.request import HttpRequest
 from erlmcp.transports.streamable_http.http_view import starlette_request
@@ -16,14 +17,18 @@ class Peer:
         transport_name: ``stdio``, ``tcp``, ``websocket`` or ``sse``.
         address: for the rate limit; empty where there is none.
         request: the HTTP request that opened the channel, if one did.
+
+    Attributes:
+        grant: the access token of the channel; None where none is asked for, or before it has come.
     """
 
-    __slots__ = ("_request", "address", "transport_name")
+    __slots__ = ("_request", "address", "grant", "transport_name")
 
     def __init__(self, transport_name: str, address: str, request: HttpRequest | None = None) -> None:
         self.transport_name = transport_name
         self.address = address
         self._request = request
+        self.grant: Grant | None = None if request is None else request.grant
 
     @property
     def is_alone(self) -> bool:

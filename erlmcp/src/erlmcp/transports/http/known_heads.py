@@ -73,6 +73,7 @@ class KnownHead:
         request.keep_alive = like.keep_alive
         request.body = body
         request.known = self
+        request.grant = None
         return request
 
 

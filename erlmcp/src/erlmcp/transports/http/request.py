@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import httptools
 
+from erlmcp.protocol.grants import Grant
 from erlmcp.protocol.headers import Headers
 
 if TYPE_CHECKING:
@@ -15,10 +16,22 @@ if TYPE_CHECKING:
 class HttpRequest:
     """Method, target, headers and body of one request; ``peer`` is the client's address, empty if unknown.
 
-    ``known`` is set when the same head was read before: see ``erlmcp.transports.http.known_heads``.
+    ``known`` is set when the same head was read before: see ``erlmcp.transports.http.known_heads``. ``grant``
+    is set when the access token was found good: see ``erlmcp.transports.admission``.
     """
 
-    __slots__ = ("body", "headers", "is_1_1", "keep_alive", "known", "local", "method", "peer", "target")
+    __slots__ = (
+        "body",
+        "grant",
+        "headers",
+        "is_1_1",
+        "keep_alive",
+        "known",
+        "local",
+        "method",
+        "peer",
+        "target",
+    )
 
     def __init__(self, peer: str, local: tuple[str, int] | None) -> None:
         self.peer = peer
@@ -30,6 +43,7 @@ class HttpRequest:
         self.is_1_1 = True
         self.keep_alive = True
         self.known: KnownHead | None = None
+        self.grant: Grant | None = None
 
     @property
     def path(self) -> bytes:

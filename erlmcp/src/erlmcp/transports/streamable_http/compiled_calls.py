@@ -19,9 +19,11 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from erlmcp.dispatch.compiled_tools import Answer, Compiled, CompiledTools, Unwritten
 from erlmcp.dispatch.compiling import compiled_tools
 from erlmcp.dispatch.on_demand import OnDemand
+from erlmcp.edge.auth.gate import Gate
 from erlmcp.protocol import jsonrpc
 from erlmcp.protocol.eras import HANDSHAKE, MODERN, is_modern_version
 from erlmcp.protocol.faults import Fault
+from erlmcp.protocol.grants import Denial
 from erlmcp.protocol.headers import Headers
 from erlmcp.protocol.jsonrpc import Malformed, Request
 from erlmcp.protocol.modern import Envelope, check_request
@@ -58,9 +60,10 @@ class JudgedHead:
 class CompiledCalls:
     """Serves plain calls of compiled tools."""
 
-    def __init__(self, service: Service, handshake: HandshakeRequests) -> None:
+    def __init__(self, service: Service, handshake: HandshakeRequests, gate: Gate | None = None) -> None:
         self._service = service
         self._handshake = handshake
+        self._gate = gate
         self._tools = compiled_tools(service.guest)
         self._max_depth = service.settings.mcp.max_json_depth
 
@@ -72,7 +75,9 @@ class CompiledCalls:
         Its envelope has been seen with this head before, so ``serve`` has put it through every check.
         False if it must go the ordinary way, and then nothing has happened.
         """
-        service, turn = self._service, self._service.turn
+        service, turn, gate = self._service, self._service.turn, self._gate
+        if gate is not None and isinstance(gate.judge(known.request.headers, known.request.target), Denial):
+            return False
         call = decode_plain_call(body, max_depth=self._max_depth)
         if call is None:
             return False

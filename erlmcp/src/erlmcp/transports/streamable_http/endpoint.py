@@ -1,7 +1,7 @@
 """The MCP endpoint on HTTP: one path, both eras. It checks what concerns every request and passes it on.
 
-Order of checks: path, Host and Origin, method, rate, media types, JSON, era. What follows is in ``modern``
-and ``handshake``.
+Order of checks: path, Host and Origin, access token, method, rate, media types, JSON, era. What follows is in
+``modern`` and ``handshake``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from erlmcp.protocol.eras import MODERN, era_of
 from erlmcp.protocol.faults import RATE_LIMITED, Fault
 from erlmcp.protocol.headers import accepts, is_json
 from erlmcp.protocol.jsonrpc import Malformed, Message, RequestId
+from erlmcp.transports.admission import Admission
 from erlmcp.transports.http.exchange import Exchange
 from erlmcp.transports.http.request import HttpRequest
 from erlmcp.transports.streamable_http.answers import refuse, turn_away
@@ -30,14 +31,17 @@ _ALLOW = b"allow: GET, POST, DELETE, OPTIONS\r\n"
 class Endpoint:
     """Handles the exchanges of the HTTP server."""
 
-    def __init__(self, service: Service, handshake: HandshakeRequests) -> None:
+    def __init__(
+        self, service: Service, handshake: HandshakeRequests, admission: Admission | None = None
+    ) -> None:
         self._service = service
+        self._admission = admission
         self._modern = ModernRequests(service)
         self._handshake = handshake
         self._path = service.settings.mcp.path.encode("utf-8")
         self._guard = Guard(service.settings.mcp)
         self._max_depth = service.settings.mcp.max_json_depth
-        self._compiled = CompiledCalls(service, handshake)
+        self._compiled = CompiledCalls(service, handshake, admission.gate if admission else None)
 
     def handle(self, exchange: Exchange) -> None:
         """Answer one HTTP request, now or later."""
@@ -49,7 +53,10 @@ class Endpoint:
                 if isinstance(known.judged, JudgedHead) and request.keep_alive and request.is_1_1:
                     known.at_once = partial(self._compiled.serve_now, known.judged)
             if known.judged is not _REFUSED:
-                self._post_judged(exchange, known.judged)
+                if self._admission is None:
+                    self._post_judged(exchange, known.judged)
+                else:
+                    self._admission.admit(exchange, partial(self._post_judged, head=known.judged))
                 return
         if request.target != self._path and request.path != self._path:
             turn_away(exchange, 404, "not found")
@@ -60,6 +67,13 @@ class Endpoint:
             turn_away(exchange, *refused)
             return
         exchange.extra = cors_fields(request.headers)
+        if self._admission is None:
+            self._serve(exchange)
+        else:
+            self._admission.admit(exchange, self._serve)
+
+    def _serve(self, exchange: Exchange) -> None:
+        request = exchange.request
         if request.method == b"POST":
             self._post(exchange)
         elif request.method == b"GET":

@@ -1,7 +1,7 @@
 """MCP over TCP: newline-delimited JSON-RPC, both eras, one channel for each connection.
 
 Connect, and the first request decides the era. Cancel by ``notifications/cancelled``. Either side ends by
-closing; the server answers what it owes first when it drains.
+closing; the server answers what it owes first when it drains. With ``[auth]`` the first line is a token.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ import contextlib
 import socket
 from typing import Final
 
+from erlmcp.edge.auth.gate import Gate
+from erlmcp.protocol.grants import Denial
 from erlmcp.transports.accepting import Accepting
 from erlmcp.transports.duplex.channels import Channels
 from erlmcp.transports.duplex.line_wire import LineWire
 from erlmcp.transports.duplex.peer import Peer
 from erlmcp.transports.duplex.stream_wire import both
+from erlmcp.transports.tcp.greeting import MALFORMED, MAX_LINE_BYTES, fault_of, token_in_line
 from erlmcp.transports.tls import LINES, Secured, TlsAccepting
 
 TRANSPORT: Final = "tcp"
@@ -33,15 +36,10 @@ class TcpWire(LineWire):
         super().__init__(server.channels)
         self._server = server
         self._has_heard = False
-
-    def deliver(self, message: bytes) -> None:
-        """One line. A browser is shown out at its first: the lines that follow are chosen by a page."""
-        if not self._has_heard:
-            self._has_heard = True
-            if message.rstrip().endswith(_HTTP):
-                self._refuse_line("these are lines of JSON, not HTTP")
-                return
-        super().deliver(message)
+        self._gate: Gate | None = server.channels.gate
+        self._peer: Peer | None = None
+        self._unread = 0
+        self._token_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, or close it at once when there are too many."""
@@ -56,12 +54,66 @@ class TcpWire(LineWire):
         peer = transport.get_extra_info("peername")
         address = str(peer[0]) if isinstance(peer, tuple) else ""
         self._server.wires.add(self)
-        self.open(both_ways, both_ways, Peer(TRANSPORT, address))
+        self._peer = Peer(TRANSPORT, address)
+        self.open(both_ways, both_ways, self._peer)
+        if self._gate is not None:
+            self._token_timer = self._loop.call_later(self._limits.header_timeout_s, self._token_is_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
         self._server.wires.discard(self)
+        if self._token_timer is not None:
+            self._token_timer.cancel()
         super().connection_lost(exc)
+
+    # -- the access token --
+
+    def decode(self, data: bytes) -> None:
+        """Take lines; before there is a token only little is kept."""
+        if self._token_timer is not None and b"\n" not in data:
+            self._unread += len(data)
+            if self._unread > MAX_LINE_BYTES:
+                self._turn_away(MALFORMED)
+                return
+        super().decode(data)
+
+    def deliver(self, message: bytes) -> None:
+        """A line: the token, if it has not come yet, else a message.
+
+        A browser is shown out at its first: the lines that follow are chosen by a page.
+        """
+        is_first, self._has_heard = not self._has_heard, True
+        if is_first and message.rstrip().endswith(_HTTP):
+            self._refuse_line("these are lines of JSON, not HTTP")
+        elif self._token_timer is None:
+            super().deliver(message)
+        elif not self._leaving:
+            self._take_token(message)
+
+    def _take_token(self, line: bytes) -> None:
+        assert self._gate is not None
+        token = token_in_line(line)
+        verdict = token if isinstance(token, Denial) else self._gate.judge_token(token)
+        if isinstance(verdict, Denial):
+            self._turn_away(verdict)
+            return
+        self._stop_waiting()
+        if self._channel is not None and self._peer is not None:
+            self._peer.grant = verdict
+            self._channels.watch(self._channel, verdict)
+
+    def _token_is_late(self) -> None:
+        self._turn_away(Denial(401, "", f"no token came within {self._limits.header_timeout_s:g} s"))
+
+    def _stop_waiting(self) -> None:
+        if self._token_timer is not None:
+            self._token_timer.cancel()
+            self._token_timer = None
+
+    def _turn_away(self, denial: Denial) -> None:
+        self._stop_waiting()
+        if self._channel is not None:
+            self._channel.turn_away(fault_of(denial), "auth")
 
 
 class TcpServer:
