@@ -77,6 +77,16 @@ def test_every_act_and_its_faults_keep_the_contract(contract, server):
     assert _check(contract, server.act("PUT", "/log-level", []), "put", "/log-level").status == 400
 
 
+def test_changed_keys_keep_the_contract(contract, serve, server, tmp_path):
+    path = "/session-keys/change"
+    assert _check(contract, server.act("POST", path), "post", path).status == 409
+    file = tmp_path / "keys"
+    file.write_text("ab" * 32)
+    file.chmod(0o600)
+    other = serve(env={"ERLMCP_SESSION_KEYS_FILE": str(file)}).started()
+    assert _check(contract, other.act("POST", path), "post", path).status == 200
+
+
 def test_the_validator_does_refuse_an_answer_that_breaks_the_contract(contract, server):
     answer = server.read("/health")
     answer.body = answer.body.replace(b'"alive"', b'"dead"')

@@ -45,3 +45,12 @@ def test_a_wrong_key_is_refused_without_showing_it(text):
 
 def test_the_largest_number_of_keys_is_taken():
     assert len(session_keys({"ERLMCP_SESSION_KEYS": " ".join([A.hex()] * MAX_KEYS)})) == MAX_KEYS
+
+
+def test_a_file_without_a_key_is_refused_instead_of_making_one(tmp_path):
+    file = tmp_path / "keys"
+    file.write_text("\n")
+    file.chmod(0o600)
+    with pytest.raises(ErlmcpError) as caught:
+        session_keys({"ERLMCP_SESSION_KEYS_FILE": str(file)})
+    assert caught.value.error_id == "config.session-keys-file"

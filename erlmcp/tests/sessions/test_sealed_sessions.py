@@ -68,6 +68,26 @@ def test_derived_keys_differ_by_purpose_and_key_and_agree_between_rings():
     assert len({*derived, *RING.derived("b"), KEY, other}) == 5
 
 
+def test_a_ring_whose_keys_are_replaced_opens_with_the_new_ones_alone_and_tells_its_followers():
+    old, new = KeyRing.generate(), KeyRing.generate()
+    ring = KeyRing([old])
+    told = []
+    ring.follow("purpose", told.append)
+    session_id = ring.seal(facts())
+    ring.replace([old])
+    assert (ring.version, len(told)) == (0, 1), "nothing has changed"
+    ring.replace([new, old, new])
+    assert ring.unseal(session_id)
+    assert told[-1] == KeyRing([new, old]).derived("purpose")
+    ring.replace([new])
+    with pytest.raises(UnknownSessionError):
+        ring.unseal(session_id)
+    assert (ring.version, told[-1]) == (2, KeyRing([new]).derived("purpose"))
+    with pytest.raises(ValueError, match="key"):
+        ring.replace([])
+    assert ring.unseal(KeyRing([new]).seal(facts()))
+
+
 def test_two_ids_of_the_same_facts_differ():
     sealed = facts()
     assert RING.seal(sealed) != RING.seal(sealed)

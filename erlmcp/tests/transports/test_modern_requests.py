@@ -315,6 +315,28 @@ async def test_the_next_round_of_a_call_may_come_to_another_worker_with_the_same
         assert answer["error"]["code"] == -32602
 
 
+@pytest.mark.parametrize(("kept", "finished"), [(True, True), (False, False)], ids=["kept", "dropped"])
+async def test_the_next_round_of_a_call_lives_through_a_change_of_keys_that_keeps_its_key(
+    serve, raw, kept, finished
+):
+    old, new = KeyRing.generate(), KeyRing.generate()
+    ring = KeyRing([old])
+    served = await serve("asking.py:make", ring=ring)
+    meta = {"io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}}}}
+    asked = (await ask(served, raw, raw.modern("tools/call", name="ask_name", _meta=meta))).json["result"]
+    ring.replace([new, old] if kept else [new])
+    answers = {key: {"action": "accept", "content": {"name": "Ada"}} for key in asked["inputRequests"]}
+    again = raw.modern(
+        "tools/call",
+        2,
+        name="ask_name",
+        inputResponses=answers,
+        requestState=asked["requestState"],
+        _meta=meta,
+    )
+    assert ("result" in (await ask(served, raw, again)).json) is finished
+
+
 async def test_handlers_see_the_http_request_and_the_lifespan(serve, raw):
     served = await serve()
     message = raw.modern("tools/call", name="header", arguments={"name": "x-colour"})

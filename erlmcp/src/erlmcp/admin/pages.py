@@ -132,12 +132,16 @@ def _act_routes(service: Service) -> list[Route]:
     async def log_level(request: Request) -> Response:
         return _json(await service.set_log_level(_level(await _body(request))))
 
+    async def session_keys(_: Request) -> Response:
+        return _json(await service.change_keys())
+
     return [
         Route("/generations/{id}", _logged("stage", stage), methods=["PUT"]),
         Route("/generations/{id}", _logged("retire", retire), methods=["DELETE"]),
         Route("/generations/{id}/activate", _logged("activate", activate), methods=["POST"]),
         Route("/generations/{id}/drain", _logged("drain", drain), methods=["POST"]),
         Route("/log-level", _logged("log-level", log_level), methods=["PUT"]),
+        Route("/session-keys/change", _logged("session-keys", session_keys), methods=["POST"]),
     ]
 
 

@@ -60,6 +60,10 @@ class Acts(Protocol):
         """Change the least severe level that is written."""
         ...
 
+    async def change_keys(self) -> dict[str, Any]:
+        """Read the session keys again and give them to every worker."""
+        ...
+
 
 class Service(Reads, Acts, Protocol):
     """Both."""

@@ -174,6 +174,13 @@ def retire(generation_id: IdArgument, control: ControlOption) -> None:
     typer.echo(f"{answer['id']} {answer['state']}")
 
 
+@app.command("change-keys")
+def change_keys(control: ControlOption) -> None:
+    """Read the file of session keys again: the first key seals, sessions under any of them go on."""
+    answer = _ask(control, "POST", "/session-keys/change", timeout_s=60)
+    typer.echo(f"seals with {answer['keys'][0]}, opens with {', '.join(answer['keys'])}")
+
+
 def main() -> None:
     """Run a command; a fault that a person can mend is printed as such."""
     try:

@@ -8,14 +8,16 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from erlmcp.config.errors import ErlmcpError
-from erlmcp.config.keys import session_keys
+from erlmcp.config.keys import changed_session_keys, session_keys
 from erlmcp.config.load import load
 from erlmcp.edge.auth import gate
 from erlmcp.supervisor.endpoints import Endpoints
+from erlmcp.supervisor.key_change import WorkerKeys
 from erlmcp.supervisor.master import Master, Plan
 from erlmcp.supervisor.renewal import Renewal
 from erlmcp.supervisor.spec import GenerationSpec, checked
@@ -70,7 +72,8 @@ def run(arguments: ServeArguments) -> int:
     )
 
     async def serve() -> int:
-        plan = Plan(spec, effective, keys, renewal, endpoints, utc_now, descriptor, _announce)
+        shared = WorkerKeys(keys, partial(changed_session_keys, os.environ))
+        plan = Plan(spec, effective, shared, renewal, endpoints, utc_now, descriptor, _announce)
         return await Master(plan).run()
 
     return asyncio.run(serve())

@@ -32,6 +32,8 @@ def session_keys(environ: Mapping[str, str]) -> tuple[bytes, ...]:
     if file:
         text = _read_private(Path(file))
     words = text.replace(",", " ").split()
+    if file and not words:
+        raise _unusable(file, "no key in it")
     if not words:
         return (secrets.token_bytes(KEY_BYTES),)
     if len(words) > MAX_KEYS:
@@ -39,16 +41,29 @@ def session_keys(environ: Mapping[str, str]) -> tuple[bytes, ...]:
     return tuple(_decode(word, position) for position, word in enumerate(words, start=1))
 
 
+def changed_session_keys(environ: Mapping[str, str]) -> tuple[bytes, ...]:
+    """The keys as they are in their file now; the environment of a running process cannot change.
+
+    Raises:
+        ErlmcpError: keys.no-file, config.bad-session-key, config.session-keys-file.
+    """
+    if not environ.get("ERLMCP_SESSION_KEYS_FILE"):
+        raise ErlmcpError(
+            "keys.no-file",
+            "the session keys cannot be read again, got none from a file; expected ERLMCP_SESSION_KEYS_FILE",
+            hint="start the server with ERLMCP_SESSION_KEYS_FILE to change keys while it runs",
+            exit_code=1,
+            status=409,
+        )
+    return session_keys(environ)
+
+
 def _read_private(file: Path) -> str:
     try:
         mode = stat.S_IMODE(file.stat().st_mode)
         text = file.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as fault:
-        raise ErlmcpError(
-            "config.session-keys-file",
-            f"the session keys cannot be read, got {file}: {fault}; expected a readable file of keys",
-            hint=_GENERATE,
-        ) from fault
+        raise _unusable(str(file), str(fault)) from fault
     if mode & 0o077:
         raise ErlmcpError(
             "config.session-keys-file",
@@ -74,6 +89,14 @@ def _base64(word: str) -> bytes:
         return base64.b64decode(word, altchars=b"-_" if {"-", "_"} & set(word) else None, validate=True)
     except binascii.Error as fault:
         raise ValueError from fault
+
+
+def _unusable(file: str, why: str) -> ErlmcpError:
+    return ErlmcpError(
+        "config.session-keys-file",
+        f"the session keys cannot be read, got {file}: {why}; expected a readable file of keys",
+        hint=_GENERATE,
+    )
 
 
 def _bad_key(got: str, expected: str) -> ErlmcpError:

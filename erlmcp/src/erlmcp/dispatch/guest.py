@@ -79,7 +79,7 @@ class Guest:
         Raises:
             GuestError: it cannot be found, or is not a server that is known.
         """
-        with sdk_private.shared_request_state(keys.derived("request-state")):
+        with sdk_private.shared_request_state(keys):
             loaded = await load(target, is_server=_is_server, arguments=arguments, factory=factory)
         guest, source = _recognise(loaded.found, target)
         guest.main = loaded.main

@@ -7,7 +7,7 @@ None and the caller goes on without the feature, which the function's docstring 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any, Final, cast
@@ -18,7 +18,7 @@ from mcp.server.lowlevel.server import Server
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.tools.base import Tool
 from mcp.server.mcpserver.tools.tool_manager import ToolManager
-from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
+from mcp.server.request_state import AESGCMRequestStateCodec, RequestStateBoundary, RequestStateSecurity
 from mcp.server.runner import ServerRunner
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler
 from mcp.shared.dispatcher import DispatchContext
@@ -31,6 +31,8 @@ from mcp_types import (
     RequestParams,
 )
 from starlette.routing import BaseRoute
+
+from erlmcp.sessions.sealed import KeyRing
 
 try:
     from mcp.server._otel import OpenTelemetryMiddleware
@@ -88,18 +90,42 @@ def asks_for_tokens(server: Any) -> bool:
     return any(getattr(server, name, None) is not None for name in ("auth", "_token_verifier"))
 
 
+class _SharedCodec:
+    """The SDK's own codec, under keys that can be replaced while it serves."""
+
+    def __init__(self, keys: KeyRing) -> None:
+        self._codec: AESGCMRequestStateCodec
+        keys.follow("request-state", self._take)
+
+    def _take(self, keys: tuple[bytes, ...]) -> None:
+        self._codec = AESGCMRequestStateCodec(keys)
+
+    def seal(self, payload: bytes) -> str:
+        """An opaque text that only the keys open."""
+        return self._codec.seal(payload)
+
+    def unseal(self, token: str) -> bytes:
+        """What was sealed.
+
+        Raises:
+            InvalidRequestState: no key of ours opens it.
+        """
+        return self._codec.unseal(token)
+
+
 @contextmanager
-def shared_request_state(keys: Sequence[bytes]) -> Iterator[None]:
+def shared_request_state(keys: KeyRing) -> Iterator[None]:
     """While a guest is made, let the request-state policy that is private to a process use shared keys.
 
     A server seals what a client must bring back in the next round of a call. By default the SDK takes a key
     of the process for it, and then only one worker could take the next round. A guest that names its own
     keys is not touched, since it never asks for the default.
     """
+    codec = _SharedCodec(keys)
     original = RequestStateSecurity.ephemeral
 
     def shared(*, ttl: float = 600.0, audience: str | None = None) -> RequestStateSecurity:
-        return RequestStateSecurity(keys=keys, ttl=ttl, audience=audience)
+        return RequestStateSecurity(codec=codec, ttl=ttl, audience=audience)
 
     RequestStateSecurity.ephemeral = shared  # type: ignore[method-assign]
     try:

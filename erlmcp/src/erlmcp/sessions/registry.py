@@ -50,6 +50,11 @@ class Sessions:
         self.log_levels = LogLevels(bus)
         bus.publish(BusEvent(NEWCOMER))
 
+    @property
+    def ring_version(self) -> int:
+        """Grows when the keys are replaced: an id that was opened before may be unknown now."""
+        return self._keys.version
+
     def begin(self, protocol_version: str, client: dict[str, Any]) -> tuple[str, SessionFacts]:
         """A new session: its id, and the facts in it.
 

@@ -7,7 +7,7 @@ What is live (streams, waiting requests) is not in here; ``erlmcp.sessions.regis
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -46,19 +46,41 @@ class SessionTooLargeError(Exception):
 
 
 class KeyRing:
-    """Seals session facts into an id and opens it again.
+    """Seals session facts into an id and opens it again; the first key seals, all open.
+
+    Attributes:
+        version: grows whenever the keys are replaced; what was opened under an earlier one is to be opened
+            again before it counts.
 
     Raises:
         ValueError: no key, or a key that is not 32 bytes.
     """
 
     def __init__(self, keys: Sequence[bytes]) -> None:
-        if not keys:
-            raise ValueError("a key ring needs at least one key")
-        if any(len(key) != KEY_BYTES for key in keys):
-            raise ValueError(f"a session key has {KEY_BYTES} bytes")
-        self._keys = tuple(keys)
-        self._seals = Seals(keys, SessionFacts, max_chars=MAX_ID_CHARS)
+        self.version = 0
+        self._keys = _checked(keys)
+        self._followers: list[tuple[str, Callable[[tuple[bytes, ...]], None]]] = []
+        self._seals = Seals(self._keys, SessionFacts, max_chars=MAX_ID_CHARS)
+
+    def replace(self, keys: Sequence[bytes]) -> None:
+        """Seal with the first of other keys from now on, and open with all of them and no others.
+
+        Raises:
+            ValueError: as when the ring is made; then nothing has changed.
+        """
+        keys = _checked(keys)
+        if keys == self._keys:
+            return
+        self._keys = keys
+        self._seals.take(keys)
+        self.version += 1
+        for purpose, take in self._followers:
+            take(self.derived(purpose))
+
+    def follow(self, purpose: str, take: Callable[[tuple[bytes, ...]], None]) -> None:
+        """Give the keys for another purpose to a function, now and whenever they are replaced."""
+        self._followers.append((purpose, take))
+        take(self.derived(purpose))
 
     @staticmethod
     def generate() -> bytes:
@@ -96,6 +118,14 @@ class KeyRing:
         if facts is None:
             raise UnknownSessionError
         return facts
+
+
+def _checked(keys: Sequence[bytes]) -> tuple[bytes, ...]:
+    if not keys:
+        raise ValueError("a key ring needs at least one key")
+    if any(len(key) != KEY_BYTES for key in keys):
+        raise ValueError(f"a session key has {KEY_BYTES} bytes")
+    return tuple(dict.fromkeys(keys))
 
 
 def new_sid() -> str:

@@ -32,9 +32,13 @@ class Seals(Generic[Facts]):
     """
 
     def __init__(self, keys: Sequence[bytes], kind: type[Facts], *, max_chars: int) -> None:
-        self._ciphers = tuple(AESGCM(key) for key in keys)
+        self.take(keys)
         self._decoder = msgspec.msgpack.Decoder(kind)
         self._max_chars = max_chars
+
+    def take(self, keys: Sequence[bytes]) -> None:
+        """From now on these keys; what only an earlier one opens is unknown."""
+        self._ciphers = tuple(AESGCM(key) for key in keys)
 
     def seal(self, facts: Facts, bound_to: bytes) -> str:
         """URL-safe ASCII, which opens only for whoever gives the same ``bound_to``."""

@@ -7,7 +7,7 @@ started must be told, is ``erlmcp.supervisor.generation``.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -129,6 +129,18 @@ class Crew:
             raise serious[0]
         if len(faults) == len(answers):
             raise CommandFailedError("no worker is ready")
+
+    async def take_keys(self, keys: Sequence[bytes]) -> None:
+        """Give every ready worker other session keys; returns when all have confirmed.
+
+        Raises:
+            CommandFailedError: one did not confirm. One that has ended meanwhile does not count.
+        """
+        tasks = [worker.take_keys(keys, timeout_s=COMMAND_TIMEOUT_S) for worker in self.ready]
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+        for each in answers:
+            if isinstance(each, BaseException) and not isinstance(each, WorkerGoneError):
+                raise each
 
     async def refresh(self, timeout_s: float) -> None:
         """Ask every worker for its counts now; one that does not answer in time keeps its last."""

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import sys
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from erlmcp.config.errors import ErlmcpError
@@ -18,7 +18,7 @@ from erlmcp.config.load import Effective
 from erlmcp.edge.tls import Identity
 from erlmcp.supervisor.counting import counted
 from erlmcp.supervisor.crew import COMMAND_TIMEOUT_S, Crew
-from erlmcp.supervisor.messages import CHANNEL_VERSION, Act, Start
+from erlmcp.supervisor.messages import CHANNEL_VERSION, Act, Keys, Start
 from erlmcp.supervisor.process import (
     CommandFailedError,
     Ears,
@@ -212,6 +212,14 @@ class Generation:
         if self._crew.ready:
             await self._crew.order(("identity", ""), identity=identity)
 
+    async def take_keys(self, keys: Sequence[bytes]) -> None:
+        """Give the workers other session keys; returns when all have confirmed.
+
+        Raises:
+            CommandFailedError: one did not confirm.
+        """
+        await self._crew.take_keys(keys)
+
     def replace_no_more(self) -> None:
         """From now on a worker that dies stays dead."""
         self._crew.replace_no_more()
@@ -231,7 +239,7 @@ class Generation:
             generation=self.id,
             target=self.spec.target,
             settings=self.effective.settings.model_dump(mode="json"),
-            keys=list(self._around.keys),
+            keys=list(self._around.keys.current),
             listeners=listeners,
             args=self.spec.args,
             factory=self.spec.factory,
@@ -246,7 +254,8 @@ class Generation:
         )
 
     def joined(self, worker: WorkerProcess) -> None:
-        """A worker is ready: let it accept if the others do."""
+        """A worker is ready: let it accept if the others do. The keys may have changed since its launch."""
+        worker.channel.send(Keys(0, list(self._around.keys.current)))
         acts = self._public("listen") if self._accepting else []
         if not acts and self._around.identity() is None:
             return

@@ -22,6 +22,7 @@ from erlmcp.config.load import Effective
 from erlmcp.supervisor.endpoints import Endpoints
 from erlmcp.supervisor.gauging import Gauging, limits
 from erlmcp.supervisor.generation import Generation
+from erlmcp.supervisor.key_change import WorkerKeys
 from erlmcp.supervisor.messages import Relay
 from erlmcp.supervisor.process import WorkerProcess
 from erlmcp.supervisor.renewal import Renewal
@@ -45,7 +46,7 @@ class Plan:
     Attributes:
         spec: the first generation.
         effective: the configuration.
-        keys: session keys; the first seals.
+        keys: the session keys, and where others come from.
         renewal: the certificate of the public listeners, if they have one.
         endpoints: the sockets, open.
         clock: the time, UTC.
@@ -55,7 +56,7 @@ class Plan:
 
     spec: GenerationSpec
     effective: Effective
-    keys: tuple[bytes, ...]
+    keys: WorkerKeys
     renewal: Renewal
     endpoints: Endpoints
     clock: Callable[[], datetime]
@@ -272,6 +273,11 @@ class Master:
         logs.set_level(level)
         await self._upgrades.set_log_level(level)
         return {"level": level}
+
+    async def change_keys(self) -> dict[str, Any]:
+        """Read the session keys again and give them to every worker."""
+        self._require_running()
+        return {"keys": await self._plan.keys.change(self._upgrades.take_keys)}
 
     def _require_running(self) -> None:
         if self._asked_to_stop.is_set():

@@ -55,6 +55,13 @@ class Command(msgspec.Struct, frozen=True, tag="command"):
     """For ``identity``: what new connections are to see."""
 
 
+class Keys(msgspec.Struct, frozen=True, tag="keys"):
+    """Other session keys from now on; confirmed by `Done` with the same number."""
+
+    number: int
+    keys: list[bytes]
+
+
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
     """The guest has started and the private listener accepts."""
 
@@ -98,7 +105,7 @@ class Relay(msgspec.Struct, frozen=True, tag="relay"):
     """Two equal ones that wait mean the same as one."""
 
 
-Message = Start | Command | Ready | StartFailed | Done | Report | Relay
+Message = Start | Command | Keys | Ready | StartFailed | Done | Report | Relay
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)

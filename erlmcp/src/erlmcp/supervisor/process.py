@@ -25,6 +25,7 @@ from erlmcp.supervisor.messages import (
     Act,
     Command,
     Done,
+    Keys,
     Message,
     Ready,
     Relay,
@@ -122,19 +123,34 @@ class WorkerProcess:
             WorkerGoneError: the worker ended first.
             CommandFailedError: it could not, or did not answer within the time.
         """
+        await self._confirmed(
+            lambda number: Command(number, act, argument, deadline_s, identity),
+            what=act,
+            timeout_s=timeout_s,
+        )
+
+    async def take_keys(self, keys: Sequence[bytes], *, timeout_s: float) -> None:
+        """Let it seal and open with these keys from now on, and wait until it does.
+
+        Raises:
+            WorkerGoneError, CommandFailedError: as ``command``.
+        """
+        await self._confirmed(lambda number: Keys(number, list(keys)), what="keys", timeout_s=timeout_s)
+
+    async def _confirmed(self, order: Callable[[int], Message], *, what: str, timeout_s: float) -> None:
         if self.ended.done() or self.channel.lost:
             raise WorkerGoneError(f"worker {self.pid} has ended")
         self._number += 1
         number = self._number
         answer = asyncio.get_running_loop().create_future()
         self._pending[number] = answer
-        self.channel.send(Command(number, act, argument, deadline_s, identity))
+        self.channel.send(order(number))
         try:
             async with asyncio.timeout(timeout_s):
                 await answer
         except TimeoutError:
             raise CommandFailedError(
-                f"worker {self.pid} did not confirm {act} within {timeout_s:g} s"
+                f"worker {self.pid} did not confirm {what} within {timeout_s:g} s"
             ) from None
         finally:
             self._pending.pop(number, None)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from erlmcp.edge.tls import Identity
+from erlmcp.supervisor.key_change import WorkerKeys
 from erlmcp.supervisor.messages import Relay
 from erlmcp.supervisor.process import WorkerProcess
 
@@ -18,7 +19,7 @@ class Surroundings:
 
     Attributes:
         public: the public listening sockets by name.
-        keys: session keys; the first seals.
+        keys: the session keys of all workers.
         identity: what the public listeners prove themselves with now; None without TLS.
         clock: the time, UTC.
         on_log: takes log lines of a worker, as JSON.
@@ -27,7 +28,7 @@ class Surroundings:
     """
 
     public: Mapping[str, socket.socket]
-    keys: tuple[bytes, ...]
+    keys: WorkerKeys
     identity: Callable[[], Identity | None]
     clock: Callable[[], datetime]
     on_log: Callable[[list[str]], None]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -177,6 +177,14 @@ class Upgrades:
                 log.error("tls.not-confirmed", generation_id=generation.id, fault=str(fault))
             elif fault is not None:
                 raise fault
+
+    async def take_keys(self, keys: Sequence[bytes]) -> None:
+        """Give every worker other session keys; returns when all have confirmed.
+
+        Raises:
+            CommandFailedError: one did not confirm.
+        """
+        await asyncio.gather(*(each.take_keys(keys) for each in self))
 
     def kill(self) -> None:
         """End every worker at once."""

@@ -19,6 +19,7 @@ import socket
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -34,6 +35,7 @@ from erlmcp.supervisor.messages import (
     WHERE_SIGNAL,
     Command,
     Done,
+    Keys,
     Message,
     Ready,
     Relay,
@@ -75,6 +77,7 @@ class Worker:
         self._meter = Meter()
         self._sockets: dict[str, socket.socket] = {}
         self._listening: set[str] = set()
+        self._keys: KeyRing | None = None
         self._runtime: GuestRuntime | None = None
         self._watch: LoopWatch | None = None
         self._drain_timeout_s = 0.0
@@ -133,10 +136,11 @@ class Worker:
         require_sdk()  # before anything of it is imported: this may be an interpreter without it
         from erlmcp.transports.runtime import GuestRuntime
 
+        self._keys = KeyRing(start.keys)
         runtime = await GuestRuntime.start(
             start.target,
             settings=settings,
-            keys=KeyRing(start.keys),
+            keys=self._keys,
             bus=self._bus,
             meter=self._meter,
             arguments=start.args,
@@ -184,18 +188,25 @@ class Worker:
             case Start() if not self._first.done():
                 self._first.set_result(message)
             case Command():
-                self._obey(message)
+                self._obey(message.number, message.act, partial(self._carry_out, message))
+            case Keys():
+                self._obey(message.number, "keys", partial(self._take_keys, message.keys))
             case _:
                 log.warning("channel.unexpected-message", message=type(message).__name__)
 
-    def _obey(self, command: Command) -> None:
+    def _obey(self, number: int, act: str, carry_out: Callable[[], None]) -> None:
         try:
-            self._carry_out(command)
+            carry_out()
         except Exception as fault:
-            log.exception("worker.command-failed", act=command.act)
-            self._channel.send(Done(command.number, repr(fault)))
+            log.exception("worker.command-failed", act=act)
+            self._channel.send(Done(number, repr(fault)))
         else:
-            self._channel.send(Done(command.number))
+            self._channel.send(Done(number))
+
+    def _take_keys(self, keys: list[bytes]) -> None:
+        if self._keys is None:
+            raise RuntimeError("the guest has not started")
+        self._keys.replace(keys)
 
     def _carry_out(self, command: Command) -> None:
         if self._runtime is None:

@@ -41,7 +41,8 @@ class TaskIds:
     """Seals facts into an id and opens it again; the first key seals, all open."""
 
     def __init__(self, keys: KeyRing) -> None:
-        self._seals = Seals(keys.derived("tasks"), TaskFacts, max_chars=MAX_ID_CHARS)
+        self._seals = Seals((), TaskFacts, max_chars=MAX_ID_CHARS)
+        keys.follow("tasks", self._seals.take)
 
     def seal(self, facts: TaskFacts, principal: str) -> str:
         """The id of a task: URL-safe ASCII."""

@@ -20,12 +20,16 @@ class StreamIds:
     """Makes and recognises ids; every worker with the key ring does."""
 
     def __init__(self, keys: KeyRing) -> None:
-        self._keys = keys.derived(_PURPOSE)
+        self._keys: tuple[bytes, ...] = ()
+        keys.follow(_PURPOSE, self._take)
 
     def new(self) -> str:
         """An id that nobody can guess."""
         drawn = os.urandom(_RANDOM_BYTES)
         return base64.urlsafe_b64encode(drawn + _mark(self._keys[0], drawn)).decode("ascii")
+
+    def _take(self, keys: tuple[bytes, ...]) -> None:
+        self._keys = keys
 
     def is_ours(self, stream_id: str) -> bool:
         """Whether a worker with one of our keys made it; not whether its stream is still open."""

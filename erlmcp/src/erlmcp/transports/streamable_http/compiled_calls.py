@@ -45,7 +45,7 @@ _MAX_ENVELOPE_BYTES: Final = 4_096
 class JudgedHead:
     """What follows from a head that has passed the checks of the endpoint."""
 
-    __slots__ = ("envelopes", "facts", "may_be_modern", "session_id")
+    __slots__ = ("envelopes", "facts", "may_be_modern", "ring_version", "session_id")
 
     def __init__(self, headers: Headers) -> None:
         version = headers.get("mcp-protocol-version")
@@ -54,6 +54,8 @@ class JudgedHead:
         handshake = version is None or version in HANDSHAKE_PROTOCOL_VERSIONS
         self.session_id = headers.get("mcp-session-id") if handshake and not headers.repeated else None
         self.facts: SessionFacts | None = None
+        self.ring_version = 0
+        """Of the keys that have opened them."""
         self.envelopes: dict[bytes, tuple[str, Envelope]] = {}
 
 
@@ -173,9 +175,11 @@ class CompiledCalls:
         """The session that a head names, if it names one that is alive."""
         if head.session_id is None:
             return None
-        found = self._handshake.session_again(head.session_id, head.facts)
+        ring_version = self._handshake.ring_version
+        facts = head.facts if head.ring_version == ring_version else None
+        found = self._handshake.session_again(head.session_id, facts)
         if found is not None:
-            head.facts = found.facts
+            head.facts, head.ring_version = found.facts, ring_version
         return found
 
     def _start(

@@ -148,6 +148,11 @@ class HandshakeRequests:
             return None
         return self._live.ready(facts, session_id)
 
+    @property
+    def ring_version(self) -> int:
+        """Facts that are known since an earlier request count while this stays the same."""
+        return self._sessions.ring_version
+
     def session_again(self, session_id: str, facts: SessionFacts | None) -> LiveSession | None:
         """The session of an id whose facts are known since an earlier request; None if it has ended."""
         try:
