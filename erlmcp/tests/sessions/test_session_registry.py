@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from erlmcp.config.schema import McpSettings
-from erlmcp.sessions import registry
+from erlmcp.sessions import ended, registry
 from erlmcp.sessions.bus import LocalBus
 from erlmcp.sessions.registry import Sessions
-from erlmcp.sessions.sealed import KeyRing, UnknownSessionError
+from erlmcp.sessions.sealed import KeyRing, SessionFacts, UnknownSessionError
 
 IDLE_S, MAX_S = 100.0, 1000.0
 SETTINGS = McpSettings(session_idle_s=IDLE_S, session_max_s=MAX_S)
@@ -102,13 +102,13 @@ class Fleet(RuleBasedStateMachine):
         self.clock = Clock()
         self.bus = LocalBus()
         self.workers = [worker(self.bus, self.clock)]
-        self.alive: dict[str, str] = {}
+        self.alive: dict[str, SessionFacts] = {}
         self.dead: list[str] = []
 
     @rule()
     def begin(self) -> None:
         session_id, facts = self.workers[0].begin("2025-11-25", {})
-        self.alive[session_id] = facts.sid
+        self.alive[session_id] = facts
 
     @rule()
     def another_worker(self) -> None:
@@ -135,6 +135,87 @@ class Fleet(RuleBasedStateMachine):
 
 TestFleet = Fleet.TestCase
 TestFleet.settings = settings(max_examples=25, stateful_step_count=20)
+
+
+def test_what_is_told_now_and_then_never_ends_a_session_too_early():
+    clock, bus = Clock(), LocalBus()
+    first, second = worker(bus, clock), worker(bus, clock)
+    session_id, _ = first.begin("2025-11-25", {})
+    clock.now += IDLE_S * 0.09
+    assert is_alive(first, session_id), "used, and too soon after the last time to be told"
+    clock.now += IDLE_S
+    assert is_alive(second, session_id)
+
+
+def test_an_idle_session_stays_ended_for_a_worker_that_starts_later():
+    clock, bus = Clock(), LocalBus()
+    first = worker(bus, clock)
+    session_id, _ = first.begin("2025-11-25", {})
+    clock.now += IDLE_S * 0.9
+    second = worker(bus, clock)
+    clock.now += IDLE_S * 0.2
+    assert not is_alive(first, session_id)
+    assert not is_alive(second, session_id), "it was told of the last use when it started"
+
+
+def capped(count: int, bus, clock) -> Sessions:
+    return Sessions(KEYS, bus, McpSettings(session_idle_s=IDLE_S, max_sessions=count), clock)
+
+
+def test_the_last_session_that_fits_is_begun_and_one_more_waits_for_the_oldest_to_be_idle():
+    clock, bus = Clock(), LocalBus()
+    first, second = capped(3, bus, clock), capped(3, bus, clock)
+    for each in (first, second, first):
+        assert each.full_for_s() == 0
+        each.begin("2025-11-25", {})
+        clock.now += 1
+    assert first.full_for_s() == pytest.approx(IDLE_S - 3)
+    assert second.full_for_s() > 0, "all workers count together"
+    third = capped(3, bus, clock)
+    assert third.full_for_s() > 0, "also one that starts later"
+    clock.now += IDLE_S + IDLE_S / 10
+    assert [each.full_for_s() for each in (first, second, third)] == [0, 0, 0]
+
+
+def test_an_ended_session_makes_room_at_every_worker():
+    clock, bus = Clock(), LocalBus()
+    first, second = capped(1, bus, clock), capped(1, bus, clock)
+    _, facts = first.begin("2025-11-25", {})
+    assert second.full_for_s() > 0
+    second.end(facts)
+    assert first.full_for_s() == second.full_for_s() == 0
+
+
+def test_more_ends_than_are_remembered_never_bring_a_session_back(monkeypatch):
+    monkeypatch.setattr(ended, "MAX_REMEMBERED", 50)
+    clock, bus = Clock(), LocalBus()
+    first = worker(bus, clock)
+    dead = []
+    for _ in range(500):
+        session_id, facts = first.begin("2025-11-25", {})
+        first.end(facts)
+        dead.append(session_id)
+        clock.now += 0.1
+        assert len(first._ended) <= 50
+    later = worker(bus, clock)
+    for each in (first, later):
+        assert not any(is_alive(each, session_id) for session_id in dead)
+    fresh, _ = first.begin("2025-11-25", {})
+    assert is_alive(first, fresh)
+    assert is_alive(later, fresh)
+
+
+def test_ends_of_sessions_that_are_too_old_anyway_make_room_without_ending_others(monkeypatch):
+    monkeypatch.setattr(ended, "MAX_REMEMBERED", 10)
+    clock = Clock()
+    sessions = worker(LocalBus(), clock)
+    for _ in range(10):
+        sessions.end(sessions.begin("2025-11-25", {})[1])
+    clock.now += MAX_S + 1
+    old, _ = sessions.begin("2025-11-25", {})
+    clock.now += 1
+    sessions.end(sessions.begin("2025-11-25", {})[1])
+    assert is_alive(sessions, old)
 
 
 def test_a_session_of_nobody_is_unknown():

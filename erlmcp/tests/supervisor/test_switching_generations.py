@@ -162,6 +162,31 @@ def test_a_session_of_one_generation_goes_on_in_the_next(serve):
     assert fresh.handshake("tools/list", {}, changed, id=3).status == 404
 
 
+def test_a_session_that_its_client_ended_stays_ended_in_every_worker_and_the_next_generation(serve):
+    server = serve("--workers", "2").started()
+    connection = server.connect()
+    client = {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "t", "version": "1"},
+    }
+    ended, other = (
+        connection.handshake("initialize", client, id=1).headers["mcp-session-id"] for _ in range(2)
+    )
+    connection.http.request("DELETE", "/mcp", headers={"Mcp-Session-Id": ended})
+    response = connection.http.getresponse()
+    assert (response.status, response.read()) == (200, b"")
+
+    def statuses(session):
+        return {server.connect().handshake("tools/list", {}, session, id=2).status for _ in range(12)}
+
+    assert (statuses(ended), statuses(other)) == ({404}, {200})
+    server.stage("g2", workers=2)
+    server.activate("g2")
+    server.retire("g1")
+    assert (statuses(ended), statuses(other)) == ({404}, {200})
+
+
 @pytest.mark.behaviour("handover.listener-hears-the-next", transport="http", era="modern")
 def test_a_listener_on_one_generation_hears_a_change_made_in_another(serve):
     server = serve().started()

@@ -146,6 +146,26 @@ async def test_a_session_that_is_not_used_ends(serve, raw):
     assert (await served.session_call(session, raw.handshake("tools/list"))).status == 404
 
 
+@pytest.mark.parametrize("worker", [0, 1])
+async def test_one_session_too_many_is_503_until_another_is_ended(serve, raw, worker):
+    bus = LocalBus()
+    workers = [await serve(bus=bus, mcp={"max_sessions": 2}) for _ in range(2)]
+    sessions = [await workers[0].initialize() for _ in range(2)]
+    params = {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "c", "version": "1"},
+    }
+    reply = await (await workers[worker].connect()).call(raw.handshake("initialize", 7, **params))
+    assert (reply.status, reply.headers["retry-after"]) == (503, "60")
+    assert (reply.json["id"], reply.json["error"]["code"]) == (7, -31506)
+    assert "mcp-session-id" not in reply.headers
+    assert workers[worker].rejected("sessions") == 1
+    assert (await workers[0].session_call(sessions[0], raw.handshake("tools/list"))).status == 200
+    assert (await workers[1].delete(sessions[1])).status == 200
+    assert await workers[worker].initialize()
+
+
 @pytest.mark.behaviour("errors.never-404-in-a-session", transport="http", era="handshake")
 async def test_errors_never_look_like_a_lost_session(serve, raw):
     served = await serve()

@@ -81,6 +81,12 @@ class McpSettings(_Section):
     session_max_s: float = Field(
         7 * 86_400.0, gt=0, description="A handshake session older than this has ended, seconds."
     )
+    max_sessions: int = Field(
+        100_000,
+        ge=1,
+        le=100_000,
+        description="Handshake sessions that are in use, of all workers that share a bus; more are refused.",
+    )
     resume_max_events: int = Field(
         1_000,
         ge=1,

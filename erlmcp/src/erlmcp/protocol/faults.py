@@ -30,6 +30,7 @@ TOO_MANY_TASKS: Final = -31433
 OVERLOADED: Final = -31503
 TASK_UNREACHABLE: Final = -31505
 TIMED_OUT: Final = -31504
+TOO_MANY_SESSIONS: Final = -31506
 REQUEST_CANCELLED: Final = -32800
 """What the handshake era's SDKs answer to a request that its client has cancelled."""
 
@@ -53,6 +54,7 @@ STATUS: Final[dict[int, int]] = {
     OVERLOADED: 503,
     TIMED_OUT: 504,
     TASK_UNREACHABLE: 503,
+    TOO_MANY_SESSIONS: 503,
 }
 """HTTP status of an error that is known before the response began; any other code travels with 200."""
 
@@ -90,7 +92,7 @@ class Fault(msgspec.Struct, frozen=True):
             return "timeout"
         if self.code == REQUEST_CANCELLED:
             return "cancelled"
-        if self.code in (OVERLOADED, TASK_UNREACHABLE):
+        if self.code in (OVERLOADED, TASK_UNREACHABLE, TOO_MANY_SESSIONS):
             return "server_error"
         if self.code in _CLIENT_FAULTS or not _is_reserved(self.code):
             return "client_error"

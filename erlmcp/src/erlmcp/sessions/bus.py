@@ -21,6 +21,7 @@ RESOURCE_UPDATED = "resource-updated"
 SESSION_ENDED = "session-ended"
 SESSIONS_ENDED = "sessions-ended"
 SESSION_USED = "session-used"
+SESSIONS_USED = "sessions-used"
 SESSION_MESSAGE = "session-message"
 SESSION_STREAM = "session-stream"
 SESSION_PART = "session-part"
@@ -49,13 +50,13 @@ class BusEvent(msgspec.Struct, frozen=True):
     ``session-message`` a JSON-RPC message as data; ``reply`` and ``cancel`` have the key of a waiting
     request; ``stream-wanted`` asks for a stream of a session to which a client has come back, and the other
     ``stream-*`` kinds have the key that the asker chose for it; ``newcomer`` asks the others to repeat which
-    sessions have ended, which they do by ``sessions-ended`` with a list of ids as data; ``subscribed`` and
-    ``unsubscribed`` have a session's id and a list of URIs as data, and are repeated for a newcomer, too, as
-    are ``log-levels``, which have levels by session's id as data;
-    ``sse-message`` has the id of an HTTP+SSE stream and a POSTed message behind a nonce, which its owner
-    repeats as the key of ``sse-taken``; ``tasks-changed`` has tasks and their owners as data, and is repeated
-    for a newcomer; ``task-asked`` has an owner as key, and what it shall do to a task as data, which it
-    answers by ``task-told`` with the nonce of the question as key.
+    sessions have ended and which are in use, which they do by ``sessions-ended`` and ``sessions-used``;
+    ``subscribed`` and ``unsubscribed`` have a session's id and a list of URIs as data, and are repeated for a
+    newcomer, too, as are ``log-levels``, which have levels by session's id as data; ``sse-message`` has the
+    id of an HTTP+SSE stream and a POSTed message behind a nonce, which its owner repeats as the key of
+    ``sse-taken``; ``tasks-changed`` has tasks and their owners as data, and is repeated for a newcomer;
+    ``task-asked`` has an owner as key, and what it shall do to a task as data, which it answers by
+    ``task-told`` with the nonce of the question as key.
     """
 
     kind: str

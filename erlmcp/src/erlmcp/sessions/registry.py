@@ -2,7 +2,8 @@
 
 The facts travel in the id, so nothing has to be stored for a session to work. What cannot be in an id is kept
 here and told over the bus: that a session was ended, and when it was last used. A worker that starts later
-asks the others which sessions have ended.
+asks the others for both. The use of a session is told now and then, not each time, so what is known of
+another worker's sessions is when they may have been used last.
 """
 
 from __future__ import annotations
@@ -14,13 +15,22 @@ from typing import Any, Final
 import msgspec
 
 from erlmcp.config.schema import McpSettings
-from erlmcp.sessions.bus import NEWCOMER, SESSION_ENDED, SESSION_USED, SESSIONS_ENDED, Bus, BusEvent
+from erlmcp.sessions.bus import (
+    NEWCOMER,
+    SESSION_ENDED,
+    SESSION_USED,
+    SESSIONS_ENDED,
+    SESSIONS_USED,
+    Bus,
+    BusEvent,
+)
+from erlmcp.sessions.ended import EndedSessions, Ends
 from erlmcp.sessions.log_levels import LogLevels
 from erlmcp.sessions.sealed import KeyRing, SessionFacts, UnknownSessionError, new_sid
 from erlmcp.sessions.subscriptions import Subscriptions
 
 MAX_KNOWN: Final = 100_000
-"""Sessions whose last use, or whose end, is remembered by one worker."""
+"""Sessions whose last use is remembered by one worker."""
 
 _BATCH: Final = 4_096
 _FORGET_AT_ONCE: Final = 4
@@ -38,13 +48,18 @@ class Sessions:
         self._bus = bus
         self._idle_s = settings.session_idle_s
         self._max_s = settings.session_max_s
+        self._max_sessions = settings.max_sessions
+        self._tell_each_s = self._idle_s / _TELL_FRACTION
         self._clock = clock
         self.on_idle: Callable[[str], None] = _nothing
         """Called with the ``sid`` of a session that has ended because nobody has used it anywhere."""
         self._used_floor = clock()
         self._used: OrderedDict[str, float] = OrderedDict()
         self._told: dict[str, float] = {}
-        self._ended: OrderedDict[str, float] = OrderedDict()
+        self._telling = False
+        self._ended = EndedSessions(self._max_s)
+        self._ends_decoder = msgspec.msgpack.Decoder(Ends)
+        self._uses_decoder = msgspec.msgpack.Decoder(list[tuple[str, float]])
         self._unsubscribe = bus.subscribe(self._hear)
         self.subscriptions = Subscriptions(bus, self.is_idle)
         self.log_levels = LogLevels(bus)
@@ -55,6 +70,23 @@ class Sessions:
         """Grows when the keys are replaced: an id that was opened before may be unknown now."""
         return self._keys.version
 
+    def full_for_s(self) -> float:
+        """How long no further session can begin, if nobody ends one; 0 when one can begin now.
+
+        Counted are the sessions of all workers that share the bus; two that begin in the same moment at two
+        of them may both be the last.
+        """
+        now = self._clock()
+        while self._used:
+            sid, last_use = next(iter(self._used.items()))
+            if now - last_use <= self._idle_s:
+                break
+            self._forget_use(sid)
+            self.on_idle(sid)
+        if len(self._used) < self._max_sessions:
+            return 0.0
+        return self._idle_s - (now - next(iter(self._used.values())))
+
     def begin(self, protocol_version: str, client: dict[str, Any]) -> tuple[str, SessionFacts]:
         """A new session: its id, and the facts in it.
 
@@ -62,7 +94,9 @@ class Sessions:
             SessionTooLargeError: the client describes itself at too great length.
         """
         facts = SessionFacts(new_sid(), int(self._clock()), protocol_version, client)
-        return self._keys.seal(facts), facts
+        session_id = self._keys.seal(facts)
+        self.use(facts.sid)
+        return session_id, facts
 
     def open(self, session_id: str) -> SessionFacts:
         """The facts of a living session; counts as a use of it.
@@ -80,7 +114,11 @@ class Sessions:
         """
         now = self._clock()
         last_use = self._used.get(facts.sid, max(float(facts.created_at), self._used_floor))
-        if facts.sid in self._ended or now - facts.created_at > self._max_s or now - last_use > self._idle_s:
+        if (
+            now - facts.created_at > self._max_s
+            or now - last_use > self._idle_s
+            or self._ended.has(facts.sid, facts.created_at)
+        ):
             raise UnknownSessionError
         self.use(facts.sid)
         return facts
@@ -89,18 +127,20 @@ class Sessions:
         """The session is in use now; also said from time to time by a stream that stays open."""
         now = self._clock()
         self._note_use(sid, now)
-        if now - self._told.get(sid, -self._idle_s) >= self._idle_s / _TELL_FRACTION:
+        if now - self._told.get(sid, -self._idle_s) >= self._tell_each_s:
             self._told[sid] = now
+            self._telling = True
             self._bus.publish(BusEvent(SESSION_USED, sid))
+            self._telling = False
             self._forget_idle(now)
 
     def is_idle(self, sid: str) -> bool:
         """Whether a session has not been used for so long that it has ended."""
         return self._clock() - self._used.get(sid, self._used_floor) > self._idle_s
 
-    def end(self, sid: str) -> None:
+    def end(self, facts: SessionFacts) -> None:
         """End a session in every worker."""
-        self._bus.publish(BusEvent(SESSION_ENDED, sid))
+        self._bus.publish(BusEvent(SESSION_ENDED, facts.sid, msgspec.msgpack.encode(facts.created_at)))
 
     def close(self) -> None:
         """Hear no more events."""
@@ -110,27 +150,40 @@ class Sessions:
 
     def _hear(self, event: BusEvent) -> None:
         if event.kind == SESSION_USED:
-            self._note_use(event.key, self._clock())
+            if not self._telling:  # else it is our own
+                self._note_use(event.key, self._clock() + self._tell_each_s)
         elif event.kind == SESSION_ENDED:
-            self._note_end(event.key)
+            self._note_end(event.key, msgspec.msgpack.decode(event.data, type=int))
         elif event.kind == NEWCOMER:
-            self._repeat_ended()
+            self._repeat()
         elif event.kind == SESSIONS_ENDED:
-            for sid in msgspec.msgpack.decode(event.data, type=list[str]):
-                self._note_end(sid)
+            ends = self._ends_decoder.decode(event.data)
+            self._ended.take(ends, self._clock())
+            for sid, _ in ends.sessions:
+                self._forget_use(sid)
+        elif event.kind == SESSIONS_USED:
+            now = self._clock()
+            for sid, age_s in self._uses_decoder.decode(event.data):
+                self._note_use(sid, now - age_s)
 
-    def _repeat_ended(self) -> None:
-        ended = list(self._ended)
-        for start in range(0, len(ended), _BATCH):
-            batch = msgspec.msgpack.encode(ended[start : start + _BATCH])
-            self._bus.publish(BusEvent(SESSIONS_ENDED, data=batch))
+    def _repeat(self) -> None:
+        """Tell a newcomer which sessions have ended, and which are in use here."""
+        for ends in self._ended.batches():
+            self._bus.publish(BusEvent(SESSIONS_ENDED, data=msgspec.msgpack.encode(ends)))
+        now = self._clock()
+        uses = [(sid, now - self._used[sid]) for sid in self._told]
+        for start in range(0, len(uses), _BATCH):
+            batch = msgspec.msgpack.encode(uses[start : start + _BATCH])
+            self._bus.publish(BusEvent(SESSIONS_USED, data=batch))
 
-    def _note_use(self, sid: str, now: float) -> None:
-        self._used[sid] = now
-        self._used.move_to_end(sid)
-        if len(self._used) > MAX_KNOWN:
-            forgotten, last_use = self._used.popitem(last=False)
-            self._told.pop(forgotten, None)
+    def _note_use(self, sid: str, at: float) -> None:
+        used = self._used
+        if used.get(sid, 0.0) < at:
+            used[sid] = at
+        used.move_to_end(sid)
+        if len(used) > MAX_KNOWN:
+            forgotten, last_use = next(iter(used.items()))
+            self._forget_use(forgotten)
             self._used_floor = max(self._used_floor, last_use)  # never end a session that may be in use
 
     def _forget_idle(self, now: float) -> None:
@@ -140,21 +193,16 @@ class Sessions:
             sid, last_use = next(iter(self._used.items()))
             if now - last_use <= self._idle_s:
                 return
-            del self._used[sid]
-            self._told.pop(sid, None)
+            self._forget_use(sid)
             self.on_idle(sid)
 
-    def _note_end(self, sid: str) -> None:
-        now = self._clock()
-        if sid in self._ended:
-            return
-        self._ended[sid] = now
+    def _forget_use(self, sid: str) -> None:
         self._used.pop(sid, None)
         self._told.pop(sid, None)
-        while self._ended and (
-            len(self._ended) > MAX_KNOWN or now - next(iter(self._ended.values())) > self._max_s
-        ):
-            self._ended.popitem(last=False)
+
+    def _note_end(self, sid: str, created_at: int) -> None:
+        self._ended.note(sid, created_at, self._clock())
+        self._forget_use(sid)
 
 
 def _nothing(_: str) -> None:

@@ -87,7 +87,7 @@ def test_a_session_that_was_ended_is_gone_for_it_too(bench, loop):
         assert b"200" in (await ask(bench, SESSION, 2))[0][0]
         assert bench.at_once == 1
         facts = bench.runtime._handshake._sessions.open(bench.sessions[SESSION])
-        bench.runtime._handshake._sessions.end(facts.sid)
+        bench.runtime._handshake._sessions.end(facts)
         lines, _ = await ask(bench, SESSION, 3)
         assert b"404" in lines[0]
         assert bench.at_once == 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from math import ceil
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ from erlmcp.dispatch.context import CallContext
 from erlmcp.dispatch.kernel import new_connection, transport_context
 from erlmcp.protocol import jsonrpc
 from erlmcp.protocol.eras import HANDSHAKE
-from erlmcp.protocol.faults import SESSION_TOO_LARGE, Fault, FaultError
+from erlmcp.protocol.faults import SESSION_TOO_LARGE, TOO_MANY_SESSIONS, Fault, FaultError
 from erlmcp.protocol.headers import accepts
 from erlmcp.protocol.jsonrpc import NO_BATCH, Malformed, Message, Notification, Request, Response
 from erlmcp.protocol.log_levels import SET_LEVEL, level_in
@@ -43,6 +44,9 @@ from erlmcp.transports.streamable_http.tracks import Tracks
 _SESSION_FIELD = b"mcp-session-id"
 BATCH_VERSION = "2025-03-26"
 _NO_SESSION = Fault(INVALID_REQUEST, "Missing Mcp-Session-Id: initialize first", status=400)
+_TOO_MANY_SESSIONS = Fault(TOO_MANY_SESSIONS, "too many sessions: end one, or try again later")
+_MAX_RETRY_S = 60
+"""Sessions may end at any time, so nobody is told to wait for long."""
 _UNKNOWN_SESSION = Fault(INVALID_REQUEST, "Session not found: initialize again", status=404)
 
 
@@ -112,6 +116,14 @@ class HandshakeRequests:
         fault = self._service.capacity_fault(stream=False)
         if fault is not None:
             self._service.refuse(exchange, request, HANDSHAKE, fault)
+            return
+        full_for_s = self._sessions.full_for_s()
+        if full_for_s:
+            self._service.meter.rejected("sessions")
+            self._service.refused(request, HANDSHAKE, _TOO_MANY_SESSIONS)
+            refuse(
+                exchange, request.id, _TOO_MANY_SESSIONS, retry_after_s=min(ceil(full_for_s), _MAX_RETRY_S)
+            )
             return
 
         async def work(context: CallContext) -> dict[str, Any]:
@@ -264,7 +276,7 @@ class HandshakeRequests:
         """End the session in every worker."""
         session = self._session_of(exchange, None)
         if session is not None:
-            self._sessions.end(session.facts.sid)
+            self._sessions.end(session.facts)
             exchange.respond(200)
 
     # -- life --
