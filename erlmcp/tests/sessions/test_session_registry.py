@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from erlmcp.config.schema import McpSettings
-from erlmcp.sessions import ended, registry
+from erlmcp.sessions import ended, records
 from erlmcp.sessions.bus import LocalBus
 from erlmcp.sessions.registry import Sessions
 from erlmcp.sessions.sealed import KeyRing, SessionFacts, UnknownSessionError
@@ -68,7 +68,7 @@ def test_use_at_one_worker_keeps_it_alive_at_another():
 
 
 def test_a_forgotten_session_is_never_ended_too_early(monkeypatch):
-    monkeypatch.setattr(registry, "MAX_KNOWN", 3)
+    monkeypatch.setattr(records, "MAX_KNOWN", 3)
     clock = Clock()
     sessions = worker(LocalBus(), clock)
     ids = [sessions.begin("2025-11-25", {})[0] for _ in range(10)]
@@ -82,14 +82,15 @@ def test_idle_sessions_are_forgotten_as_others_come_and_stay_dead():
     clock = Clock()
     sessions = worker(LocalBus(), clock)
     idle: list[str] = []
-    sessions.on_idle = idle.append
+    sessions.when_idle(idle.append)
     left = [sessions.begin("2025-11-25", {}) for _ in range(10)]
     assert all(is_alive(sessions, session_id) for session_id, _ in left)
     clock.now += IDLE_S + 1
     later = [sessions.begin("2025-11-25", {})[0] for _ in range(5)]
     assert all(is_alive(sessions, session_id) for session_id in later)
     assert idle == [facts.sid for _, facts in left]
-    assert len(sessions._used) == len(sessions._told) == len(later)
+    known = sessions._records
+    assert len(known._used) == len(known._told) == len(later)
     assert not any(is_alive(sessions, session_id) for session_id, _ in left)
     assert all(is_alive(sessions, session_id) for session_id in later)
 
@@ -196,7 +197,7 @@ def test_more_ends_than_are_remembered_never_bring_a_session_back(monkeypatch):
         first.end(facts)
         dead.append(session_id)
         clock.now += 0.1
-        assert len(first._ended) <= 50
+        assert len(first._records.ended) <= 50
     later = worker(bus, clock)
     for each in (first, later):
         assert not any(is_alive(each, session_id) for session_id in dead)

@@ -309,6 +309,7 @@ async def serve(anyio_backend, secured, authority, issued):
             log: dict[str, Any] | None = None,
             auth: dict[str, Any] | None = None,
             identity: Identity | None = usual,
+            worker: str = "",
         ) -> Served:
             settings = Settings(
                 http=HttpSettings(**(http or {})),
@@ -327,6 +328,7 @@ async def serve(anyio_backend, secured, authority, issued):
                 bus=bus or LocalBus(),
                 meter=meter,
                 identity=identity,
+                worker=worker,
             )
             sock = listening_socket()
             runtime.listen(sock, "public")

@@ -100,6 +100,9 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 INTERNAL: Final = Fault(INTERNAL_ERROR, "Internal server error")
+WORKER_DIED: Final = Fault(
+    INTERNAL_ERROR, "the worker that ran the call has died, and its outcome is lost", {"cause": "worker-died"}
+)
 
 
 def _is_reserved(code: int) -> bool:

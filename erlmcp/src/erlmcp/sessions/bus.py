@@ -40,6 +40,23 @@ LOG_LEVELS = "log-levels"
 TASKS_CHANGED = "tasks-changed"
 TASK_ASKED = "task-asked"
 TASK_TOLD = "task-told"
+SESSION_QUESTION = "session-question"
+QUESTION_TAKEN = "question-taken"
+WORKER_GONE = "worker-gone"
+
+KEPT = frozenset(
+    {
+        NEWCOMER,
+        SESSION_ENDED,
+        SESSIONS_ENDED,
+        SESSION_USED,
+        SESSIONS_USED,
+        SUBSCRIBED,
+        UNSUBSCRIBED,
+        LOG_LEVELS,
+    }
+)
+"""What the master of several workers remembers for those that start later."""
 
 
 class BusEvent(msgspec.Struct, frozen=True):
@@ -56,7 +73,10 @@ class BusEvent(msgspec.Struct, frozen=True):
     id of an HTTP+SSE stream and a POSTed message behind a nonce, which its owner repeats as the key of
     ``sse-taken``; ``tasks-changed`` has tasks and their owners as data, and is repeated for a newcomer;
     ``task-asked`` has an owner as key, and what it shall do to a task as data, which it answers by
-    ``task-told`` with the nonce of the question as key.
+    ``task-told`` with the nonce of the question as key; ``session-question`` has a session's id as key and,
+    as data, a request for its client with the key of the one who waits for the answer, which
+    ``question-taken`` repeats with the name of the worker that has passed it on; ``worker-gone`` has the
+    beginning of the names of workers that have ended.
     """
 
     kind: str

@@ -20,10 +20,16 @@ _BATCH: Final = 1_024
 
 
 class LogLevels:
-    """The levels of all sessions."""
+    """The levels of all sessions.
 
-    def __init__(self, bus: Bus) -> None:
+    Args:
+        bus: reaches the other workers.
+        answers: whether a newcomer is told everything by us; False where somebody else does it for all.
+    """
+
+    def __init__(self, bus: Bus, *, answers: bool = True) -> None:
         self._bus = bus
+        self._answers = answers
         self._levels: OrderedDict[str, str] = OrderedDict()
         self._decoder = msgspec.msgpack.Decoder(dict[str, str])
         self._unsubscribe = bus.subscribe(self._hear)
@@ -46,7 +52,7 @@ class LogLevels:
                 self._note(sid, level)
         elif event.kind == SESSION_ENDED:
             self._levels.pop(event.key, None)
-        elif event.kind == NEWCOMER:
+        elif event.kind == NEWCOMER and self._answers:
             self._repeat()
 
     def _note(self, sid: str, level: str) -> None:

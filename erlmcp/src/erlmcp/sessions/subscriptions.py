@@ -37,10 +37,12 @@ class Subscriptions:
     Args:
         bus: reaches the other workers.
         is_idle: whether a session has not been used for so long that it has ended.
+        answers: whether a newcomer is told everything by us; False where somebody else does it for all.
     """
 
-    def __init__(self, bus: Bus, is_idle: Callable[[str], bool]) -> None:
+    def __init__(self, bus: Bus, is_idle: Callable[[str], bool], *, answers: bool = True) -> None:
         self._bus = bus
+        self._answers = answers
         self._is_idle = is_idle
         self._uris_of: OrderedDict[str, set[str]] = OrderedDict()
         self._sids_of: dict[str, set[str]] = {}
@@ -88,7 +90,7 @@ class Subscriptions:
                 self._forget(event.key, uri)
         elif event.kind == SESSION_ENDED:
             self._forget_session(event.key)
-        elif event.kind == NEWCOMER:
+        elif event.kind == NEWCOMER and self._answers:
             self._repeat()
 
     def _repeat(self) -> None:

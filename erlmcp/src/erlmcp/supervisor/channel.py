@@ -15,7 +15,7 @@ from typing import cast
 
 import msgspec
 
-from erlmcp.sessions.bus import PROMPTS, RESOURCE_UPDATED, RESOURCES, TOOLS, BusEvent
+from erlmcp.sessions.bus import KEPT, PROMPTS, RESOURCE_UPDATED, RESOURCES, TOOLS, BusEvent
 from erlmcp.supervisor.messages import Message, Relay, decode, encode
 from erlmcp.telemetry.logs import Log
 
@@ -71,6 +71,20 @@ def frame(message: Message) -> bytes:
     if len(data) > MAX_FRAME_BYTES:
         raise FrameError(f"a message of {len(data)} bytes; at most {MAX_FRAME_BYTES}")
     return len(data).to_bytes(_LENGTH_BYTES, "big") + data
+
+
+def relay_of(event: BusEvent) -> Relay:
+    """An event as it travels."""
+    return Relay(msgspec.Raw(msgspec.msgpack.encode(event)), event.kind in _CHANGES, event.kind in KEPT)
+
+
+def event_of(relay: Relay) -> BusEvent:
+    """The event that was sent.
+
+    Raises:
+        msgspec.MsgspecError: it is none that this release can read.
+    """
+    return msgspec.msgpack.decode(relay.event, type=BusEvent)
 
 
 class Outbox:
@@ -205,7 +219,7 @@ class ChannelBus:
             return
         mergeable = event.kind in _CHANGES
         try:
-            data = frame(Relay(msgspec.Raw(msgspec.msgpack.encode(event)), mergeable))
+            data = frame(relay_of(event))
         except FrameError as fault:
             log.warning("bus.event-too-large", kind=event.kind, fault=str(fault))
             return
@@ -225,7 +239,7 @@ class ChannelBus:
     def receive(self, relay: Relay) -> None:
         """An event of another worker has come; one that this release cannot read is dropped."""
         try:
-            event = msgspec.msgpack.decode(relay.event, type=BusEvent)
+            event = event_of(relay)
         except msgspec.MsgspecError as fault:
             log.warning("bus.unreadable-event", fault=str(fault))
             return

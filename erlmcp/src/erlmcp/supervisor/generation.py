@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -237,6 +238,7 @@ class Generation:
         start = Start(
             channel_version=CHANNEL_VERSION,
             generation=self.id,
+            worker=f"{self._around.host}:{secrets.token_hex(8)}",
             target=self.spec.target,
             settings=self.effective.settings.model_dump(mode="json"),
             keys=list(self._around.keys.current),
@@ -266,6 +268,8 @@ class Generation:
     def left(self, worker: WorkerProcess) -> None:
         """A worker has ended: keep what it counted."""
         self.totals.stuck += worker.stuck
+        """A worker has ended: keep what it counted, and let nobody wait for it."""
+        self._around.on_gone(worker)
         if worker.report is not None:
             self.totals.keep(worker.report.metrics, cpu_s=worker.report.cpu_s)
 

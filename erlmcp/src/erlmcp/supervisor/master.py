@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from erlmcp import __version__
@@ -19,9 +21,12 @@ from erlmcp.admin.pages import admin_app, control_app
 from erlmcp.admin.server import PageServer
 from erlmcp.config.errors import ErlmcpError
 from erlmcp.config.load import Effective
+from erlmcp.sessions.bus import WORKER_GONE, BusEvent
+from erlmcp.supervisor.channel import frame, relay_of
 from erlmcp.supervisor.endpoints import Endpoints
 from erlmcp.supervisor.gauging import Gauging, limits
 from erlmcp.supervisor.generation import Generation
+from erlmcp.supervisor.keeper import Keeper
 from erlmcp.supervisor.key_change import WorkerKeys
 from erlmcp.supervisor.messages import Relay
 from erlmcp.supervisor.process import WorkerProcess
@@ -82,7 +87,10 @@ class Master:
             on_log=lambda lines: logs.write_line(plan.log_descriptor, "\n".join(lines)),
             on_output=_log_output,
             on_relay=self._relay,
+            on_gone=self._tell_gone,
+            host=secrets.token_hex(8),
         )
+        self._keeper = Keeper(plan.effective.settings.mcp, lambda: plan.clock().timestamp())
         self._upgrades = Upgrades(around, self._configure)
         self._gauging = Gauging(self._started_at, plan.effective.settings.log.file)
 
@@ -154,7 +162,12 @@ class Master:
         self._asked_to_stop.set()
 
     def _relay(self, sender: WorkerProcess, relay: Relay) -> None:
+        if relay.kept:
+            self._keeper.hear(relay, partial(_tell, sender))
         self._upgrades.relay(sender, relay)
+
+    def _tell_gone(self, worker: WorkerProcess) -> None:
+        self._upgrades.relay(None, relay_of(BusEvent(WORKER_GONE, worker.name)))
 
     def _configure(self, overrides: dict[str, Any]) -> Effective:
         for key in overrides:
@@ -287,6 +300,10 @@ class Master:
                 hint="start it again",
                 status=503,
             )
+
+
+def _tell(worker: WorkerProcess, event: BusEvent) -> None:
+    worker.channel.relay(frame(relay_of(event)), mergeable=False)
 
 
 def _component(name: str, status: str, detail: str) -> dict[str, Any]:

@@ -29,6 +29,8 @@ class Start(msgspec.Struct, frozen=True, tag="start"):
 
     channel_version: int
     generation: str
+    worker: str
+    """Its name on the bus; the others are told when the worker of this name has ended."""
     target: str
     settings: dict[str, Any]
     keys: list[bytes]
@@ -98,11 +100,13 @@ class Report(msgspec.Struct, frozen=True, tag="report"):
 
 
 class Relay(msgspec.Struct, frozen=True, tag="relay"):
-    """An event for all other workers. The master passes it on without looking inside."""
+    """An event for all other workers."""
 
     event: msgspec.Raw
     mergeable: bool
     """Two equal ones that wait mean the same as one."""
+    kept: bool = False
+    """The master remembers it for workers that start later, and so looks inside this one."""
 
 
 Message = Start | Command | Keys | Ready | StartFailed | Done | Report | Relay

@@ -96,6 +96,7 @@ class WorkerProcess:
     """
 
     pid: int
+    name: str
     channel: Channel
     _process: subprocess.Popen[bytes]
     _pidfd: int
@@ -296,7 +297,13 @@ async def _attend(
     ours.setblocking(False)
     channel = Channel(hear, lose)
     worker = WorkerProcess(
-        process.pid, channel, process, os.pidfd_open(process.pid), loop.create_future(), loop.create_future()
+        process.pid,
+        launch.start.worker,
+        channel,
+        process,
+        os.pidfd_open(process.pid),
+        loop.create_future(),
+        loop.create_future(),
     )
     output = Lines(ears.on_output)
     log_lines = Lines(ears.on_log)

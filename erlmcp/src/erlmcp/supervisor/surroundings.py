@@ -25,6 +25,8 @@ class Surroundings:
         on_log: takes log lines of a worker, as JSON.
         on_output: takes lines that a guest printed, with the generation's id.
         on_relay: passes an event of a worker on to all others.
+        on_gone: tells all others that a worker has ended.
+        host: names this server among those that share a bus; the names of its workers begin with it.
     """
 
     public: Mapping[str, socket.socket]
@@ -34,3 +36,5 @@ class Surroundings:
     on_log: Callable[[list[str]], None]
     on_output: Callable[[str, list[str]], None]
     on_relay: Callable[[WorkerProcess, Relay], None]
+    on_gone: Callable[[WorkerProcess], None]
+    host: str

@@ -208,7 +208,7 @@ class Upgrades:
             )
         return generation
 
-    def relay(self, sender: WorkerProcess, relay: Relay) -> None:
+    def relay(self, sender: WorkerProcess | None, relay: Relay) -> None:
         """Pass an event on to every worker of every generation but its sender."""
         data = frame(relay)
         for generation in self:

@@ -146,6 +146,8 @@ class Worker:
             arguments=start.args,
             factory=start.factory,
             identity=start.identity,
+            worker=start.worker,
+            has_keeper=True,
         )
         self._take_signals()  # again: the guest may have asked for them
         return runtime

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import socket
 import time
 from collections.abc import Sequence
@@ -75,12 +76,15 @@ class GuestRuntime:
         meter: Meter,
         identity: Identity | None = None,
         gate: Gate | None = None,
+        *,
+        worker: str,
+        has_keeper: bool,
     ) -> None:
         self._guest = guest
         self._gate = gate
-        sessions = Sessions(keys, bus, settings.mcp, time.time)
+        sessions = Sessions(keys, bus, settings.mcp, time.time, answers=not has_keeper)
         self._service = Service(guest, settings, keys, meter, bus)
-        self._handshake = HandshakeRequests(self._service, sessions, bus)
+        self._handshake = HandshakeRequests(self._service, sessions, bus, worker)
         self._guest_routes = GuestRoutes(sdk_private.http_routes(guest.found), self._service)
         self.channels = Channels(self._service, bus, gate)
         self._tcp = TcpServer(self.channels)
@@ -108,6 +112,8 @@ class GuestRuntime:
         arguments: Sequence[str] = (),
         factory: bool = False,
         identity: Identity | None = None,
+        worker: str = "",
+        has_keeper: bool = False,
     ) -> GuestRuntime:
         """Load the guest and enter its lifespan. Nothing is accepted before ``listen``.
 
@@ -115,6 +121,8 @@ class GuestRuntime:
             arguments: what the guest finds in ``sys.argv`` after its own name.
             factory: what the target names is to be called and returns the server.
             identity: what the public listeners prove themselves with; without it they speak no TLS.
+            worker: our name on the bus; empty for one that nobody else knows.
+            has_keeper: newcomers are told by somebody else which sessions there are.
 
         Raises:
             GuestError: the guest cannot be found, is not an MCP server, raised at its start, or did not
@@ -141,7 +149,8 @@ class GuestRuntime:
             ) from None
         await guest.open(guarded=settings.auth.enabled)
         gate = Gate(settings.auth) if settings.auth.enabled else None
-        return cls(guest, settings, keys, bus, meter, identity, gate)
+        name = worker or secrets.token_hex(8)
+        return cls(guest, settings, keys, bus, meter, identity, gate, worker=name, has_keeper=has_keeper)
 
     @property
     def guest(self) -> GuestInfo:

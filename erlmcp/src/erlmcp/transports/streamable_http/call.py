@@ -163,7 +163,7 @@ class Call:
             return
         self._exchange.start_stream()
         if self._resumption is not None:
-            self._track = self._resumption.tracks.begin(self._resumption.facts)
+            self._track = self._resumption.tracks.begin(self._resumption.facts, self.request.id)
             self._track.attach(self._exchange)
 
     async def _close_stream(self) -> None:

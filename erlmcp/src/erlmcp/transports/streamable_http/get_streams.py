@@ -7,7 +7,6 @@ call runs; a worker that a client comes to instead asks for it over the bus and 
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 from collections import deque
 from collections.abc import Callable
@@ -20,11 +19,13 @@ from erlmcp.dispatch.changes import LIST_CHANGED
 from erlmcp.protocol.faults import Fault
 from erlmcp.protocol.jsonrpc import encode_notification
 from erlmcp.sessions import bus as kinds
+from erlmcp.sessions.asking import Question
 from erlmcp.sessions.bus import Bus, BusEvent
 from erlmcp.sessions.event_store import Event
 from erlmcp.sessions.registry import Sessions
 from erlmcp.transports.http.exchange import Exchange
 from erlmcp.transports.streamable_http.answers import refuse
+from erlmcp.transports.streamable_http.elsewhere import ElsewhereReader, Piece, Relayed
 from erlmcp.transports.streamable_http.get_stream import GetStream
 from erlmcp.transports.streamable_http.live import LiveSession
 from erlmcp.transports.streamable_http.service import Service
@@ -39,9 +40,6 @@ from erlmcp.transports.streamable_http.tracks import (
 
 ELSEWHERE_S: Final = 2.0
 """How long other workers have to say that a stream is theirs."""
-
-MAX_PIECE_BYTES: Final = 8 * 1024 * 1024
-"""More than this at once is not passed on between workers; the client has to come to the right one."""
 
 _MAX_HELD: Final = 256
 _NOT_KEPT = Fault(INVALID_REQUEST, "the stream that Last-Event-ID names is not kept any more", status=400)
@@ -59,47 +57,43 @@ class _Wanted(msgspec.Struct):
     timer: asyncio.TimerHandle | None = None
 
 
-class _ElsewhereReader:
-    """A reader of ours whose connection is at another worker."""
-
-    def __init__(self, bus: Bus, token: str, on_end: Callable[[str], None]) -> None:
-        self._bus = bus
-        self._token = token
-        self._on_end = on_end
-
-    def send(self, data: bytes) -> None:
-        """Pass on some whole events."""
-        if len(data) > MAX_PIECE_BYTES:
-            self.end()
-        else:
-            self._tell(data, is_last=False)
-
-    def end(self, data: bytes = b"") -> None:
-        """Let the other worker end its connection."""
-        self._tell(data if len(data) <= MAX_PIECE_BYTES else b"", is_last=True)
-        self._on_end(self._token)
-
-    def _tell(self, data: bytes, *, is_last: bool) -> None:
-        self._bus.publish(BusEvent(kinds.STREAM_PIECE, self._token, msgspec.msgpack.encode((data, is_last))))
-
-
 class GetStreams:
-    """All open GETs of this worker, and the standing streams that it looks after."""
+    """All open GETs of this worker, and the standing streams that it looks after.
 
-    def __init__(self, service: Service, sessions: Sessions, bus: Bus, tracks: Tracks) -> None:
+    Args:
+        service: what all calls of this worker share.
+        sessions: are in use while a stream of theirs is open.
+        bus: reaches the other workers.
+        tracks: the streams of calls, and what is kept of all streams.
+        worker: our name on the bus.
+    """
+
+    def __init__(self, service: Service, sessions: Sessions, bus: Bus, tracks: Tracks, worker: str) -> None:
         self._service = service
         self._sessions = sessions
         self._bus = bus
         self._tracks = tracks
-        self._worker = os.urandom(8)
+        self._worker = worker
         self._standing: dict[str, Track] = {}
         self._open: set[GetStream] = set()
         self._wanted: dict[str, _Wanted] = {}
-        self._from_elsewhere: dict[str, tuple[GetStream, asyncio.TimerHandle]] = {}
-        self._to_elsewhere: dict[str, tuple[Track, _ElsewhereReader]] = {}
-        self._on_piece = msgspec.msgpack.Decoder(tuple[bytes, bool])
-        self._on_wanted = msgspec.msgpack.Decoder(tuple[bytes, str, int, str, bool])
+        self._from_elsewhere: dict[str, Relayed] = {}
+        self._to_elsewhere: dict[str, tuple[Track, ElsewhereReader]] = {}
+        self._on_piece = msgspec.msgpack.Decoder(Piece)
+        self._on_question = msgspec.msgpack.Decoder(Question)
+        self._on_wanted = msgspec.msgpack.Decoder(tuple[str, str, int, str, bool])
         self._on_moved = msgspec.msgpack.Decoder(tuple[int, list[Event]])
+        self._ears: dict[str, Callable[[BusEvent], None]] = {
+            kinds.SESSION_MESSAGE: lambda event: self.say(event.key, event.data),
+            kinds.SESSION_QUESTION: self._pass_question_on,
+            kinds.SESSION_STREAM: self._hear_of_stream,
+            kinds.SESSION_PART: lambda event: self._part_standing(event.key),
+            kinds.STREAM_WANTED: lambda event: self._give(event.key, event.data),
+            kinds.STREAM_PIECE: self._take_piece,
+            kinds.STREAM_MOVED: self._take_over,
+            kinds.STREAM_LEFT: lambda event: self._let_go(event.key),
+            kinds.WORKER_GONE: lambda event: self._worker_gone(event.key),
+        }
         self._unsubscribe = bus.subscribe(self._hear)
 
     # -- from the client --
@@ -137,9 +131,8 @@ class GetStreams:
         if track is not None:
             self._say(track, message)
             return
-        for wanted in self._wanted.values():
-            if wanted.session.facts.sid == sid:
-                wanted.held.append(message)
+        for wanted in self._wanted_of(sid):
+            wanted.held.append(message)
 
     def forget(self, sid: str) -> None:
         """The session has ended: keep nothing of it."""
@@ -173,7 +166,7 @@ class GetStreams:
 
     def _look_after(self, track: Track) -> None:
         self._standing[track.sid] = track
-        self._bus.publish(BusEvent(kinds.SESSION_STREAM, track.sid, self._worker))
+        self._bus.publish(BusEvent(kinds.SESSION_STREAM, track.sid, self._worker.encode()))
         if len(self._standing) > self._service.settings.mcp.max_streams:
             left = next((each for each in self._standing.values() if each.left_at is not None), None)
             if left is not None:
@@ -214,7 +207,7 @@ class GetStreams:
                 track.left_at = self._service.loop.time()
             relayed = self._from_elsewhere.pop(token, None)
             if relayed is not None:
-                relayed[1].cancel()
+                relayed.over()
                 self._bus.publish(BusEvent(kinds.STREAM_LEFT, token))
 
         stream = GetStream(self._service, exchange, on_ping=lambda: self._sessions.use(sid), on_end=ended)
@@ -224,11 +217,18 @@ class GetStreams:
         return stream
 
     def _say(self, track: Track, message: bytes) -> None:
-        age_s = self._service.settings.mcp.resume_max_age_s
-        if track.left_at is not None and self._service.loop.time() - track.left_at > age_s:
-            self._drop(track.sid)  # the client does not come back
+        if self._is_left(track):
+            self._drop(track.sid)
         else:
             track.emit(message)
+
+    def _is_left(self, track: Track) -> bool:
+        """Whether the client has been away for so long that it does not come back."""
+        age_s = self._service.settings.mcp.resume_max_age_s
+        return track.left_at is not None and self._service.loop.time() - track.left_at > age_s
+
+    def _wanted_of(self, sid: str) -> list[_Wanted]:
+        return [wanted for wanted in self._wanted.values() if wanted.session.facts.sid == sid]
 
     def _drop(self, sid: str) -> None:
         track = self._standing.pop(sid, None)
@@ -255,6 +255,8 @@ class GetStreams:
             return
         if wanted.name.startswith(STANDING):
             self._open_standing(wanted.exchange, wanted.session)
+            for message in wanted.held:
+                self.say(wanted.session.facts.sid, message)
         else:
             refuse(wanted.exchange, None, _NOT_KEPT)
 
@@ -266,21 +268,16 @@ class GetStreams:
 
     def _take_piece(self, event: BusEvent) -> None:
         """Pass on what the worker says that has the stream of a call."""
-        data, is_last = self._on_piece.decode(event.data)
+        piece = self._on_piece.decode(event.data)
         wanted = self._taken(event.key)
         if wanted is not None:
             stream = self._start(wanted.exchange, wanted.session, token=event.key)
             limit_s = self._service.settings.mcp.request_timeout_s
-            timer = self._service.loop.call_later(limit_s, stream.end)  # should the worker die meanwhile
-            self._from_elsewhere[event.key] = (stream, timer)
+            timer = self._service.loop.call_later(limit_s, stream.end)
+            self._from_elsewhere[event.key] = Relayed(stream, piece, timer, self._tracks.parting)
         relayed = self._from_elsewhere.get(event.key)
-        if relayed is None:
-            return
-        stream = relayed[0]
-        if is_last:
-            stream.end(data)
-        elif data:
-            stream.send(data)
+        if relayed is not None:
+            relayed.take(piece)
 
     def _take_over(self, event: BusEvent) -> None:
         """The standing stream is ours now, with what the worker before us has kept of it."""
@@ -314,8 +311,9 @@ class GetStreams:
             self._drop(sid)
             self._bus.publish(BusEvent(kinds.STREAM_MOVED, token, msgspec.msgpack.encode(moved)))
             return
-        reader = _ElsewhereReader(self._bus, token, self._let_go)
         track = self._tracks.find(sid, name)
+        running = None if track is None else track.request_id
+        reader = ElsewhereReader(self._bus, token, self._worker, running, self._let_go)
         if track is not None:
             self._to_elsewhere[token] = (track, reader)
             reader.send(b"")  # it is here, even if there is nothing to say yet
@@ -335,23 +333,30 @@ class GetStreams:
     # -- from other workers --
 
     def _hear(self, event: BusEvent) -> None:
-        match event.kind:
-            case kinds.SESSION_MESSAGE:
-                self.say(event.key, event.data)
-            case kinds.SESSION_STREAM:
-                if event.data != self._worker:
-                    self._drop(event.key)  # the client has opened its stream at another worker
-            case kinds.SESSION_PART:
-                track = self._standing.get(event.key)
-                if track is not None:
-                    track.part()
-            case kinds.STREAM_WANTED:
-                self._give(event.key, event.data)
-            case kinds.STREAM_PIECE:
-                self._take_piece(event)
-            case kinds.STREAM_MOVED:
-                self._take_over(event)
-            case kinds.STREAM_LEFT:
-                self._let_go(event.key)
-            case kind if kind in LIST_CHANGED:
-                self.say_all(encode_notification(LIST_CHANGED[kind], None))
+        heard = self._ears.get(event.kind)
+        if heard is not None:
+            heard(event)
+        elif event.kind in LIST_CHANGED:
+            self.say_all(encode_notification(LIST_CHANGED[event.kind], None))
+
+    def _pass_question_on(self, event: BusEvent) -> None:
+        """Ask the client, if its stream is here. Whoever waits is told first: as soon as the client has the
+        question it must be known where it is."""
+        track = self._standing.get(event.key)
+        if self._wanted_of(event.key) if track is None else not self._is_left(track):
+            question = self._on_question.decode(event.data)
+            self._bus.publish(BusEvent(kinds.QUESTION_TAKEN, question.key, self._worker.encode()))
+            self.say(event.key, question.message)
+
+    def _hear_of_stream(self, event: BusEvent) -> None:
+        if event.data != self._worker.encode():
+            self._drop(event.key)  # the client has opened its stream at another worker
+
+    def _part_standing(self, sid: str) -> None:
+        track = self._standing.get(sid)
+        if track is not None:
+            track.part()
+
+    def _worker_gone(self, gone: str) -> None:
+        for relayed in list(self._from_elsewhere.values()):
+            relayed.worker_gone(gone)

@@ -53,16 +53,16 @@ _UNKNOWN_SESSION = Fault(INVALID_REQUEST, "Session not found: initialize again",
 class HandshakeRequests:
     """Serves messages and streams of sessions."""
 
-    def __init__(self, service: Service, sessions: Sessions, bus: Bus) -> None:
+    def __init__(self, service: Service, sessions: Sessions, bus: Bus, worker: str) -> None:
         self._service = service
         self._sessions = sessions
         self._bus = bus
         self._asking = Asking(bus)
         self._live = LiveSessions(service, bus, self._asking, sessions.log_levels)
         self._tracks = _tracks(service)
-        self._streams = GetStreams(service, sessions, bus, self._tracks)
+        self._streams = GetStreams(service, sessions, bus, self._tracks, worker)
         self._unsubscribe = bus.subscribe(self._hear)
-        sessions.on_idle = self._let_go
+        sessions.when_idle(self._let_go)
 
     # -- POST --
 

@@ -54,10 +54,10 @@ class SessionOutbound:
         """Ask the client on its GET stream.
 
         Raises:
-            MCPError: its error, or no answer in time, which is also what an absent GET stream looks like.
+            MCPError: as ``Asking.ask_on_standing_stream``.
         """
         timeout_s = (opts or {}).get("timeout", self._timeout_s)
-        return await self._asking.ask(self._sid, method, params, timeout_s, self._send)
+        return await self._asking.ask_on_standing_stream(self._sid, method, params, timeout_s, self._send)
 
     async def notify(
         self,

@@ -12,6 +12,7 @@ import secrets
 from typing import Final, Protocol
 
 from erlmcp.protocol import sse
+from erlmcp.protocol.jsonrpc import RequestId
 from erlmcp.sessions.event_store import Event, EventStore
 from erlmcp.sessions.sealed import SessionFacts
 
@@ -39,7 +40,17 @@ class Reader(Protocol):
 class Track:
     """One stream of one session."""
 
-    __slots__ = ("_is_primed", "_reader", "_retry_ms", "_store", "left_at", "name", "number", "sid")
+    __slots__ = (
+        "_is_primed",
+        "_reader",
+        "_retry_ms",
+        "_store",
+        "left_at",
+        "name",
+        "number",
+        "request_id",
+        "sid",
+    )
 
     def __init__(
         self, store: EventStore, sid: str, name: str, retry_ms: int, *, is_primed: bool, number: int
@@ -50,6 +61,8 @@ class Track:
         """Of the last message."""
         self.left_at: float | None = None
         """When the last reader of a standing stream has left; kept by whoever watches for that."""
+        self.request_id: RequestId | None = None
+        """Of the call whose stream it is."""
         self._store = store
         self._is_primed = is_primed
         self._retry_ms = retry_ms
@@ -115,9 +128,10 @@ class Tracks:
         self._retry_ms = retry_ms
         self._running: dict[tuple[str, str], Track] = {}
 
-    def begin(self, facts: SessionFacts) -> Track:
+    def begin(self, facts: SessionFacts, request_id: RequestId) -> Track:
         """The stream of a call."""
         track = self.make(facts.sid, new_name(CALL), is_primed=is_primed(facts))
+        track.request_id = request_id
         self._running[facts.sid, track.name] = track
         return track
 
