@@ -26,6 +26,8 @@ need npm npm
 need openssl openssl
 need promtool prometheus
 need amtool prometheus-alertmanager
+need redis-server redis-server
+need ip iproute2
 ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
 
 [ -n "$missing" ] || exit 0

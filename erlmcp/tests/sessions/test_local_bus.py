@@ -1,6 +1,7 @@
 """The bus of one process."""
 
-from erlmcp.sessions.bus import BusEvent, LocalBus
+from erlmcp.sessions import bus as bus_module
+from erlmcp.sessions.bus import CHANGES, KEPT, KINDS, BusEvent, LocalBus
 
 
 def test_every_listener_hears_every_event_until_it_unsubscribes():
@@ -42,3 +43,10 @@ def test_a_listener_may_unsubscribe_while_it_is_told():
     bus.publish(BusEvent("tools"))
     bus.publish(BusEvent("tools"))
     assert len(heard) == 1
+
+
+def test_every_kind_of_event_is_known_to_be_one():
+    named = {value for name, value in vars(bus_module).items() if name.isupper() and isinstance(value, str)}
+    assert named == KINDS
+    assert KEPT < KINDS
+    assert CHANGES < KINDS

@@ -12,16 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from erlmcp.sessions.bus import REPLY, TOOLS, BusEvent
+from erlmcp.sessions.outbox import MAX_WAITING_BYTES, MAX_WAITING_EVENTS, Outbox
 from erlmcp.supervisor import channel as channel_module
 from erlmcp.supervisor.channel import (
     MAX_FRAME_BYTES,
-    MAX_WAITING_BYTES,
-    MAX_WAITING_EVENTS,
     Channel,
     ChannelBus,
     FrameError,
     FrameReader,
-    Outbox,
     frame,
 )
 from erlmcp.supervisor.messages import Command, Done, Ready, Relay, decode

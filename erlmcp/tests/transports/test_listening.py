@@ -2,6 +2,8 @@
 
 import pytest
 
+from erlmcp.sessions.bus import BUS_GAP, BusEvent, LocalBus
+
 pytestmark = pytest.mark.anyio
 
 
@@ -31,6 +33,25 @@ async def test_a_listener_hears_its_changes_and_no_others(serve, raw):
     assert event["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"] == "sub"
     client.close()
     await raw.until(lambda: served.runtime.counts().streams == 0)
+
+
+async def test_when_changes_may_have_been_missed_a_listener_is_told_of_all_that_it_wants(serve, raw):
+    bus = LocalBus()
+    served = await serve(bus=bus)
+    wants = {"resourceSubscriptions": ["note://one", "note://two"], "toolsListChanged": True}
+    first, _ = await listen(served, raw, "a", **wants)
+    other, _ = await listen(served, raw, "b", resourceSubscriptions=["note://three"])
+    streams = first.events(), other.events()
+    for events in streams:
+        await anext(events)
+    bus.publish(BusEvent(BUS_GAP))
+    told = [(await anext(streams[0])) for _ in range(3)]
+    assert sorted((each["method"], each["params"].get("uri", "")) for each in told) == [
+        ("notifications/resources/updated", "note://one"),
+        ("notifications/resources/updated", "note://two"),
+        ("notifications/tools/list_changed", ""),
+    ]
+    assert (await anext(streams[1]))["params"]["uri"] == "note://three"
 
 
 @pytest.mark.behaviour("limits.streams", transport="http", era="modern")

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from erlmcp.sessions import asking
-from erlmcp.sessions.bus import STREAM_PIECE, WORKER_GONE, BusEvent, LocalBus
+from erlmcp.sessions.bus import BUS_GAP, STREAM_PIECE, WORKER_GONE, BusEvent, LocalBus
 from erlmcp.transports.streamable_http import get_streams
 
 pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore:The logging capability is deprecated")]
@@ -103,6 +103,32 @@ async def test_a_lost_piece_sends_the_client_back_for_it_instead_of_leaving_a_ho
     said = [each["params"]["message"] for each in messages + more if "params" in each]
     assert said == ["back"]
     assert more[-1]["result"]["content"][0]["text"] == "polled"
+
+
+async def test_when_changes_may_have_been_missed_a_session_is_told_of_all_that_it_wants(pair, raw):
+    bus, first, second = pair
+    session, other = await first.initialize(VERSION), await first.initialize(VERSION)
+    await first.session_call(session, raw.handshake("resources/subscribe", uri="note://one"))
+    streams = [(await second.get_stream(each))[0].events() for each in (session, other)]
+    bus.publish(BusEvent(BUS_GAP))
+    lists = ["prompts/list_changed", "resources/list_changed", "tools/list_changed"]
+    for events, more in zip(streams, (["resources/updated"], []), strict=True):
+        told = [(await anext(events))["method"] for _ in range(3 + len(more))]
+        assert sorted(each.removeprefix("notifications/") for each in told) == sorted(lists + more)
+
+
+async def test_a_stream_from_elsewhere_begins_anew_when_pieces_may_have_been_missed(pair, raw):
+    bus, first, second = pair
+    session = await first.initialize(VERSION)
+    last = await away(first, raw, session)
+    client = await back(second, session, last)
+    bus.publish(BusEvent(BUS_GAP))
+    messages, _ = await data_of(client)
+    assert messages == []
+    again = await back(second, session, last)
+    first.workshop.release.set()
+    messages, _ = await data_of(again)
+    assert messages[-1]["result"]["content"][0]["text"] == "polled"
 
 
 async def ask_roots(served, raw, session):

@@ -84,7 +84,7 @@ async def test_a_session_that_nobody_uses_ends_with_what_it_has_left_to_be_done(
     [kept_ready] = served.runtime._handshake._live._sessions.values()
     cleaned = []
     kept_ready.connection.exit_stack.callback(cleaned.append, "done")
-    monkeypatch.setattr(served.runtime._handshake._sessions, "_clock", lambda: time.time() + 61)
+    monkeypatch.setattr(served.runtime._handshake._sessions._records, "_clock", lambda: time.time() + 61)
     other = await served.initialize()
     await served.session_call(other, raw.handshake("tools/list"))
     await raw.until(lambda: cleaned == ["done"])

@@ -17,6 +17,7 @@ from erlmcp.config.keys import changed_session_keys, session_keys
 from erlmcp.config.load import load
 from erlmcp.edge.auth import gate
 from erlmcp.supervisor.endpoints import Endpoints
+from erlmcp.supervisor.hosts import bus_access
 from erlmcp.supervisor.key_change import WorkerKeys
 from erlmcp.supervisor.master import Master, Plan
 from erlmcp.supervisor.renewal import Renewal
@@ -60,6 +61,7 @@ def run(arguments: ServeArguments) -> int:
     )
     keys = session_keys(os.environ)
     gate.check(settings.auth)
+    bus = bus_access(settings.bus, os.environ)
     descriptor = open_log(settings.log.file)
     logs.configure(level=settings.log.level, descriptor=descriptor)
     renewal = Renewal(settings.tls, utc_now)
@@ -73,7 +75,7 @@ def run(arguments: ServeArguments) -> int:
 
     async def serve() -> int:
         shared = WorkerKeys(keys, partial(changed_session_keys, os.environ))
-        plan = Plan(spec, effective, shared, renewal, endpoints, utc_now, descriptor, _announce)
+        plan = Plan(spec, effective, shared, renewal, endpoints, utc_now, descriptor, _announce, bus)
         return await Master(plan).run()
 
     return asyncio.run(serve())

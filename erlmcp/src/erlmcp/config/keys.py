@@ -1,7 +1,9 @@
-"""Session keys: secrets that outlive a process and never stand in the configuration file.
+"""Secrets: they never stand in the configuration file, and no guest sees where they come from.
 
-They come from ``ERLMCP_SESSION_KEYS`` or from the file that ``ERLMCP_SESSION_KEYS_FILE`` names, else they
-are made new, and then sessions end with this process tree. Sealing with them is ``erlmcp.sessions.sealed``.
+Session keys outlive a process. They come from ``ERLMCP_SESSION_KEYS`` or from the file that
+``ERLMCP_SESSION_KEYS_FILE`` names, else they are made new, and then sessions end with this process tree.
+Sealing with them is ``erlmcp.sessions.sealed``. The password of the bus between hosts comes from
+``ERLMCP_BUS_PASSWORD``, or from the file that ``ERLMCP_BUS_PASSWORD_FILE`` names.
 """
 
 from __future__ import annotations
@@ -15,7 +17,15 @@ from pathlib import Path
 
 from erlmcp.config.errors import ErlmcpError
 
-ENVIRONMENT_NAMES = frozenset({"ERLMCP_SESSION_KEYS", "ERLMCP_SESSION_KEYS_FILE"})
+ENVIRONMENT_NAMES = frozenset(
+    {
+        "ERLMCP_SESSION_KEYS",
+        "ERLMCP_SESSION_KEYS_FILE",
+        "ERLMCP_BUS_PASSWORD",
+        "ERLMCP_BUS_PASSWORD_FILE",
+    }
+)
+"""Variables that hold secrets: no setting, and not for guests."""
 KEY_BYTES = 32
 MAX_KEYS = 16
 _GENERATE = "python3 -c 'import secrets; print(secrets.token_hex(32))' makes one"
@@ -58,12 +68,44 @@ def changed_session_keys(environ: Mapping[str, str]) -> tuple[bytes, ...]:
     return session_keys(environ)
 
 
-def _read_private(file: Path) -> str:
+def has_shared_keys(environ: Mapping[str, str]) -> bool:
+    """Whether the session keys are ones that other hosts can have, too."""
+    return any(environ.get(name) for name in ("ERLMCP_SESSION_KEYS", "ERLMCP_SESSION_KEYS_FILE"))
+
+
+def bus_password(environ: Mapping[str, str]) -> str:
+    """The password of the bus; empty when there is none.
+
+    Raises:
+        ErlmcpError: config.bus-password-file.
+    """
+    file = environ.get("ERLMCP_BUS_PASSWORD_FILE", "")
+    if not file:
+        return environ.get("ERLMCP_BUS_PASSWORD", "")
+    mode, text, fault = _content(Path(file))
+    why = fault or (f"mode {mode:04o}" if mode & 0o077 else "" if text.strip() else "nothing in it")
+    if why:
+        raise ErlmcpError(
+            "config.bus-password-file",
+            f"the password of the bus cannot be read, got {file}: {why}; expected a file that only its owner"
+            " can read",
+            hint=f"write the password into it and chmod 600 {file}",
+        )
+    return text.strip()
+
+
+def _content(file: Path) -> tuple[int, str, str]:
+    """Mode and text of a file, and why it cannot be read."""
     try:
-        mode = stat.S_IMODE(file.stat().st_mode)
-        text = file.read_text(encoding="ascii")
+        return stat.S_IMODE(file.stat().st_mode), file.read_text(encoding="utf-8"), ""
     except (OSError, UnicodeDecodeError) as fault:
-        raise _unusable(str(file), str(fault)) from fault
+        return 0, "", str(fault)
+
+
+def _read_private(file: Path) -> str:
+    mode, text, fault = _content(file)
+    if fault:
+        raise _unusable(str(file), fault)
     if mode & 0o077:
         raise ErlmcpError(
             "config.session-keys-file",

@@ -29,6 +29,7 @@ Source = Literal["default", "file", "env", "flag", "generation", "control"]
 ENV_PREFIX = "ERLMCP_"
 
 _SECRET_KEY = re.compile(r"(^|[._])(password|passwd|secret|token|key|keys|credential)s?$")
+_URL_PASSWORD = re.compile(r"((?:://[^/@:\s]*:|[?&]password=))[^@&\s]+(@|&|$)")
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Effective:
         """Every value with its source, for people; what looks like a secret is ``***``."""
         return {
             key: {
-                "value": "***" if value and _SECRET_KEY.search(key) else value,
+                "value": _shown(key, value),
                 "source": self.sources.get(key, "default"),
             }
             for key, value in self.values()
@@ -119,6 +120,15 @@ def _read_file(file: Path) -> dict[str, Any]:
     return values
 
 
+def _shown(key: str, value: Any) -> Any:
+    """A value without what must not be seen."""
+    if value and _SECRET_KEY.search(key):
+        return "***"
+    if not isinstance(value, str):
+        return value
+    return _URL_PASSWORD.sub(lambda found: f"{found[1]}***{found[2]}", value)
+
+
 def _not_toml(file: Path, why: str) -> ErlmcpError:
     return ErlmcpError(
         "config.not-toml",
@@ -183,7 +193,7 @@ def _validated(values: Mapping[str, Any], sources: Mapping[str, Source]) -> Sett
 
 
 def _bad_value(key: str, got: Any, expected: str, source: Source) -> ErlmcpError:
-    shown = "***" if _SECRET_KEY.search(key) else repr(got)
+    shown = "***" if _SECRET_KEY.search(key) else repr(_shown(key, got))
     return ErlmcpError(
         "config.bad-value",
         f"{key} from {source} is wrong, got {shown}; expected {expected}",

@@ -219,6 +219,33 @@ class AuthSettings(_Section):
         return bool(self.tokens_file)
 
 
+class BusSettings(_Section):
+    """What servers on several hosts tell each other over Redis; within one host nothing is needed."""
+
+    url: str = Field(
+        "",
+        pattern=r"^(rediss?://[^\s]+|unix:///[^\s]+)?$",
+        description="redis://HOST:PORT/DB, rediss:// with TLS, or unix:///PATH; empty for one host. The"
+        " password comes from ERLMCP_BUS_PASSWORD or the file that ERLMCP_BUS_PASSWORD_FILE names.",
+    )
+    name: str = Field(
+        "erlmcp",
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        description="Name of the service on the Redis server; hosts with the same name hear each other.",
+    )
+    timeout_s: float = Field(
+        3.0,
+        ge=0.1,
+        le=60,
+        description="Redis or another host that says nothing for this long counts as gone, seconds.",
+    )
+    ca_file: str = Field(
+        "",
+        pattern=_ONE_LINE,
+        description="Certificates that rediss:// trusts; empty means those of the system.",
+    )
+
+
 class LogSettings(_Section):
     """What is written about the running service: JSON lines on standard error, or to a file."""
 
@@ -258,4 +285,5 @@ class Settings(_Section):
     tasks: TaskSettings = Field(default_factory=TaskSettings)
     tls: TlsSettings = Field(default_factory=TlsSettings)
     auth: AuthSettings = Field(default_factory=AuthSettings)
+    bus: BusSettings = Field(default_factory=BusSettings)
     log: LogSettings = Field(default_factory=LogSettings)

@@ -20,7 +20,6 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel.server import Server
 from mcp.server.subscriptions import (
     SUBSCRIPTION_ID_META_KEY,
-    ListenHandler,
     PromptsListChanged,
     ResourcesListChanged,
     ResourceUpdated,
@@ -41,10 +40,10 @@ from mcp_types import (
 from mcp_types.methods import serialize_server_result
 
 from erlmcp.dispatch import sdk_private
-from erlmcp.dispatch.changes import ChangeBus, from_bus
+from erlmcp.dispatch.changes import LISTS, ChangeBus, Listening, from_bus
 from erlmcp.protocol import jsonrpc
 from erlmcp.protocol.jsonrpc import RequestId
-from erlmcp.sessions.bus import Bus, BusEvent
+from erlmcp.sessions.bus import BUS_GAP, Bus, BusEvent
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +123,7 @@ class Listens:
     def __init__(self, server: Server[Any], bus: Bus, max_streams: int) -> None:
         self._server = server
         self._max_streams = max_streams
-        self._staying = ListenHandler(ChangeBus(bus), max_subscriptions=max_streams)
+        self._staying = Listening(ChangeBus(bus), max_subscriptions=max_streams)
         self._streams: dict[ListenStream, None] = {}
         self._waiting: deque[tuple[_Change, Iterator[ListenStream]]] = deque()
         self._telling: asyncio.Handle | None = None
@@ -169,10 +168,27 @@ class Listens:
         self._streams.pop(stream, None)
 
     def _hear(self, event: BusEvent) -> None:
-        change = from_bus(event)
-        if change is None or not self._streams:
+        if not self._streams:
             return
-        self._waiting.append((_Change(change), iter(list(self._streams))))
+        change = from_bus(event)
+        if change is not None:
+            self._put(change, list(self._streams))
+        elif event.kind == BUS_GAP:
+            self._tell_again()
+
+    def _tell_again(self) -> None:
+        """Changes may have been missed: tell each stream of everything that it has asked for."""
+        for change in LISTS:
+            self._put(change, list(self._streams))
+        wanted: dict[str, list[ListenStream]] = {}
+        for stream in self._streams:
+            for uri in stream.uris:
+                wanted.setdefault(uri, []).append(stream)
+        for uri, streams in wanted.items():
+            self._put(ResourceUpdated(uri=uri), streams)
+
+    def _put(self, change: ServerEvent, streams: list[ListenStream]) -> None:
+        self._waiting.append((_Change(change), iter(streams)))
         if len(self._waiting) > MAX_WAITING:
             while self._waiting:
                 self._tell_some()

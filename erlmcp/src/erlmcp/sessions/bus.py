@@ -43,6 +43,46 @@ TASK_TOLD = "task-told"
 SESSION_QUESTION = "session-question"
 QUESTION_TAKEN = "question-taken"
 WORKER_GONE = "worker-gone"
+BUS_GAP = "bus-gap"
+
+CHANGES = frozenset({TOOLS, PROMPTS, RESOURCES, RESOURCE_UPDATED})
+"""Two equal ones that wait mean the same as one."""
+
+KINDS = frozenset(
+    {
+        TOOLS,
+        PROMPTS,
+        RESOURCES,
+        RESOURCE_UPDATED,
+        SESSION_ENDED,
+        SESSIONS_ENDED,
+        SESSION_USED,
+        SESSIONS_USED,
+        SESSION_MESSAGE,
+        SESSION_STREAM,
+        SESSION_PART,
+        STREAM_WANTED,
+        STREAM_PIECE,
+        STREAM_MOVED,
+        STREAM_LEFT,
+        REPLY,
+        CANCEL,
+        NEWCOMER,
+        SSE_MESSAGE,
+        SSE_TAKEN,
+        SUBSCRIBED,
+        UNSUBSCRIBED,
+        TASKS_CHANGED,
+        TASK_ASKED,
+        TASK_TOLD,
+        SESSION_QUESTION,
+        QUESTION_TAKEN,
+        WORKER_GONE,
+        BUS_GAP,
+        LOG_LEVELS,
+    }
+)
+"""Everything that is said."""
 
 KEPT = frozenset(
     {
@@ -76,7 +116,8 @@ class BusEvent(msgspec.Struct, frozen=True):
     ``task-told`` with the nonce of the question as key; ``session-question`` has a session's id as key and,
     as data, a request for its client with the key of the one who waits for the answer, which
     ``question-taken`` repeats with the name of the worker that has passed it on; ``worker-gone`` has the
-    beginning of the names of workers that have ended.
+    beginning of the names of workers that have ended; ``bus-gap`` says that events of other hosts may have
+    been missed.
     """
 
     kind: str

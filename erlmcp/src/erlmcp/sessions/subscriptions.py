@@ -73,6 +73,10 @@ class Subscriptions:
         """The sessions that want to hear of a resource."""
         return tuple(self._sids_of.get(uri, ()))
 
+    def wanted_by(self, sid: str) -> Collection[str]:
+        """The resources of which a session wants to hear."""
+        return tuple(self._uris_of.get(sid, ()))
+
     def end(self, sid: str) -> None:
         """Whoever subscribed under this name is gone."""
         self._bus.publish(BusEvent(SESSION_ENDED, sid))

@@ -9,22 +9,19 @@ worker's ``erlmcp.sessions.bus.Bus`` on top of it; the master only passes events
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import cast
 
 import msgspec
 
-from erlmcp.sessions.bus import KEPT, PROMPTS, RESOURCE_UPDATED, RESOURCES, TOOLS, BusEvent
+from erlmcp.sessions.bus import CHANGES, KEPT, BusEvent
+from erlmcp.sessions.outbox import Outbox
 from erlmcp.supervisor.messages import Message, Relay, decode, encode
 from erlmcp.telemetry.logs import Log
 
 MAX_FRAME_BYTES = 16 * 1024 * 1024
 MAX_UNSENT_BYTES = 1024 * 1024
-MAX_WAITING_EVENTS = 4_096
-MAX_WAITING_BYTES = 16 * 1024 * 1024
 _LENGTH_BYTES = 4
-_CHANGES = frozenset({TOOLS, PROMPTS, RESOURCES, RESOURCE_UPDATED})
 
 log = Log(__name__)
 
@@ -75,7 +72,7 @@ def frame(message: Message) -> bytes:
 
 def relay_of(event: BusEvent) -> Relay:
     """An event as it travels."""
-    return Relay(msgspec.Raw(msgspec.msgpack.encode(event)), event.kind in _CHANGES, event.kind in KEPT)
+    return Relay(msgspec.Raw(msgspec.msgpack.encode(event)), event.kind in CHANGES, event.kind in KEPT)
 
 
 def event_of(relay: Relay) -> BusEvent:
@@ -85,39 +82,6 @@ def event_of(relay: Relay) -> BusEvent:
         msgspec.MsgspecError: it is none that this release can read.
     """
     return msgspec.msgpack.decode(relay.event, type=BusEvent)
-
-
-class Outbox:
-    """Frames of events that wait for a slow reader: bounded, equal ones kept once, the oldest dropped."""
-
-    def __init__(self) -> None:
-        self._waiting: OrderedDict[bytes | int, bytes] = OrderedDict()
-        self._bytes = 0
-        self._number = 0
-        self.dropped = 0
-
-    def __len__(self) -> int:
-        return len(self._waiting)
-
-    def put(self, data: bytes, *, mergeable: bool) -> None:
-        """Add one frame behind the others; an equal mergeable one that waits already moves to the end."""
-        if mergeable and data in self._waiting:
-            self._waiting.move_to_end(data)
-            return
-        self._number += 1
-        self._waiting[data if mergeable else self._number] = data
-        self._bytes += len(data)
-        while len(self._waiting) > MAX_WAITING_EVENTS or self._bytes > MAX_WAITING_BYTES:
-            self.take()
-            self.dropped += 1
-
-    def take(self) -> bytes | None:
-        """The frame that waited longest, or None."""
-        if not self._waiting:
-            return None
-        _, data = self._waiting.popitem(last=False)
-        self._bytes -= len(data)
-        return data
 
 
 class Channel(asyncio.Protocol):
@@ -217,7 +181,7 @@ class ChannelBus:
         self._deliver(event)
         if self._channel is None:
             return
-        mergeable = event.kind in _CHANGES
+        mergeable = event.kind in CHANGES
         try:
             data = frame(relay_of(event))
         except FrameError as fault:

@@ -10,7 +10,7 @@ import asyncio
 import os
 import secrets
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -26,6 +26,7 @@ from erlmcp.supervisor.channel import frame, relay_of
 from erlmcp.supervisor.endpoints import Endpoints
 from erlmcp.supervisor.gauging import Gauging, limits
 from erlmcp.supervisor.generation import Generation
+from erlmcp.supervisor.hosts import BusAccess, Hosts
 from erlmcp.supervisor.keeper import Keeper
 from erlmcp.supervisor.key_change import WorkerKeys
 from erlmcp.supervisor.messages import Relay
@@ -54,6 +55,7 @@ class Plan:
         keys: the session keys, and where others come from.
         renewal: the certificate of the public listeners, if they have one.
         endpoints: the sockets, open.
+        bus: how to reach the other hosts; None when there are none.
         clock: the time, UTC.
         log_descriptor: where log lines go.
         announce: told once when the first generation accepts.
@@ -67,6 +69,7 @@ class Plan:
     clock: Callable[[], datetime]
     log_descriptor: int
     announce: Callable[[str], None]
+    bus: BusAccess | None = None
 
 
 class Master:
@@ -90,9 +93,14 @@ class Master:
             on_gone=self._tell_gone,
             host=secrets.token_hex(8),
         )
-        self._keeper = Keeper(plan.effective.settings.mcp, lambda: plan.clock().timestamp())
         self._upgrades = Upgrades(around, self._configure)
         self._gauging = Gauging(self._started_at, plan.effective.settings.log.file)
+        self._keeper = Keeper(plan.effective.settings.mcp, self._seconds)
+        self._hosts: Hosts | None = None
+        if plan.bus is not None:
+            self._hosts = Hosts(
+                plan.bus, around.host, plan.keys.current, self._keeper, self._tell_workers, self._seconds
+            )
 
     async def run(self) -> int:
         """Serve until a signal asks to stop; the exit status.
@@ -106,6 +114,8 @@ class Master:
             pages.append(PageServer(control_app(self), self._endpoints.control.sock))
         for page in pages:
             await page.start()
+        if self._hosts is not None:
+            self._hosts.start()
         renewing = asyncio.create_task(self._plan.renewal.run(self._upgrades.renew_identity))
         try:
             await self._serve_first()
@@ -114,6 +124,8 @@ class Master:
         finally:
             renewing.cancel()
             self._upgrades.kill()
+            if self._hosts is not None:
+                await self._hosts.stop()
             await asyncio.gather(*(page.stop() for page in pages))
             self._endpoints.close()
 
@@ -165,17 +177,33 @@ class Master:
         if relay.kept:
             self._keeper.hear(relay, partial(_tell, sender))
         self._upgrades.relay(sender, relay)
+        if self._hosts is not None:
+            self._hosts.hear(relay)
 
     def _tell_gone(self, worker: WorkerProcess) -> None:
-        self._upgrades.relay(None, relay_of(BusEvent(WORKER_GONE, worker.name)))
+        gone = BusEvent(WORKER_GONE, worker.name)
+        self._tell_workers(gone)
+        if self._hosts is not None:
+            self._hosts.send(gone)
+
+    def _tell_workers(self, event: BusEvent) -> None:
+        self._upgrades.relay(None, relay_of(event))
+
+    async def _spread_keys(self, keys: Sequence[bytes]) -> None:
+        if self._hosts is not None:
+            self._hosts.take_keys(keys)
+        await self._upgrades.take_keys(keys)
+
+    def _seconds(self) -> float:
+        return self._plan.clock().timestamp()
 
     def _configure(self, overrides: dict[str, Any]) -> Effective:
         for key in overrides:
-            if key.startswith("tls."):
+            if key.startswith(("tls.", "bus.")):
                 raise ErlmcpError(
                     "generations.not-its-own",
-                    f"a generation cannot have its own {key}, got one in config; expected none: the listeners"
-                    " are shared by all generations",
+                    f"a generation cannot have its own {key}, got one in config; expected none: listeners and"
+                    " bus are shared by all generations",
                     hint=f"set {key} for the whole server, in its configuration file",
                 )
         return self._effective.with_values(overrides, "generation")
@@ -225,13 +253,18 @@ class Master:
             _component("workers", "up" if workers else "down", f"{workers} ready"),
             _component("guest", "up" if guest_runs else "down", (shown.error or "") if shown else ""),
         ]
-        status = "ready" if all(each["status"] == "up" for each in components) else "not-ready"
+        if self._hosts is not None:
+            components.append(self._hosts.component())
+        serves = all(each["status"] == "up" for each in components if each["critical"])
+        status = "ready" if serves else "not-ready"
         return {"status": "draining" if http == "draining" else status, "components": components}
 
     async def metrics(self) -> bytes:
         """The Prometheus page, with counts as of now."""
         await self._upgrades.refresh()
-        counts = exposition(self._upgrades.metrics(), __version__, self._plan.renewal.metrics())
+        bus = None if self._hosts is None else self._hosts.metrics()
+        certificate = self._plan.renewal.metrics()
+        counts = exposition(self._upgrades.metrics(), __version__, certificate, bus)
         living = [each for each in self._upgrades if each.workers]
         gauged = await self._gauging.read(
             self.ready()["components"],
@@ -290,7 +323,7 @@ class Master:
     async def change_keys(self) -> dict[str, Any]:
         """Read the session keys again and give them to every worker."""
         self._require_running()
-        return {"keys": await self._plan.keys.change(self._upgrades.take_keys)}
+        return {"keys": await self._plan.keys.change(self._spread_keys)}
 
     def _require_running(self) -> None:
         if self._asked_to_stop.is_set():

@@ -6,7 +6,7 @@ sums over workers are ``erlmcp.telemetry.totals``; this only writes them down.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -72,14 +72,29 @@ class CertificateMetrics:
     refused: int
 
 
+@dataclass(frozen=True)
+class BusMetrics:
+    """What is shown of the bus between hosts.
+
+    Attributes:
+        events: by what became of them: sent, heard, dropped, refused; and gaps.
+    """
+
+    is_up: bool
+    hosts: int
+    round_trip_s: float
+    events: Mapping[str, int]
+
+
 def exposition(
     generations: Sequence[GenerationMetrics],
     erlmcp_version: str,
     certificate: CertificateMetrics | None = None,
+    bus: BusMetrics | None = None,
 ) -> bytes:
     """The page."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Page(generations, erlmcp_version, certificate))
+    registry.register(_Page(generations, erlmcp_version, certificate, bus))
     return generate_latest(registry)
 
 
@@ -89,10 +104,12 @@ class _Page(Collector):
         generations: Sequence[GenerationMetrics],
         erlmcp_version: str,
         certificate: CertificateMetrics | None,
+        bus: BusMetrics | None,
     ) -> None:
         self._generations = generations
         self._certificate = certificate
         self._erlmcp_version = erlmcp_version
+        self._bus = bus
 
     def collect(self) -> Iterable[Metric]:
         yield from self._requests()
@@ -101,6 +118,8 @@ class _Page(Collector):
         yield from self._event_loops()
         if self._certificate is not None:
             yield from _certificate(self._certificate)
+        if self._bus is not None:
+            yield from _bus(self._bus)
         build = GaugeMetricFamily("erlmcp_build_info", "The release of erlmcp.", labels=["version"])
         build.add_metric([self._erlmcp_version], 1)
         yield build
@@ -211,6 +230,18 @@ def _certificate(certificate: CertificateMetrics) -> Iterator[Metric]:
     renewals.add_metric(["taken-over"], certificate.renewed)
     renewals.add_metric(["refused"], certificate.refused)
     yield renewals
+
+
+def _bus(bus: BusMetrics) -> Iterator[Metric]:
+    yield GaugeMetricFamily("erlmcp_bus_up", "Whether other hosts can be heard.", value=float(bus.is_up))
+    yield GaugeMetricFamily("erlmcp_bus_hosts", "Other hosts that are heard.", value=bus.hosts)
+    yield GaugeMetricFamily(
+        "erlmcp_bus_round_trip_seconds", "There and back, the last time.", value=bus.round_trip_s
+    )
+    events = CounterMetricFamily("erlmcp_bus_events", "What became of events between hosts.", labels=["fate"])
+    for fate, count in bus.events.items():
+        events.add_metric([fate], count)
+    yield events
 
 
 def _cumulative(histogram: Histogram) -> list[tuple[str, float]]:

@@ -40,3 +40,30 @@ async def change(uri: str, ctx: Context) -> str:
 async def one() -> str:
     """A resource."""
     return "first"
+
+
+class Gate:
+    """What lets a call of this process go on."""
+
+    def __init__(self) -> None:
+        self.released = asyncio.Event()
+
+
+gate = Gate()
+
+
+@server.tool()
+async def go_away(ctx: Context) -> str:
+    """Let the client go, and answer when released."""
+    await ctx.report_progress(1, 2, "go")
+    await ctx.close_sse_stream()
+    await gate.released.wait()
+    await ctx.report_progress(2, 2, "back")
+    return "done"
+
+
+@server.tool()
+async def release() -> str:
+    """Let the call go on that waits in this process."""
+    gate.released.set()
+    return "released"

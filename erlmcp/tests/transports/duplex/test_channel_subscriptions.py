@@ -2,6 +2,8 @@
 
 import pytest
 
+from erlmcp.sessions.bus import BUS_GAP, BusEvent
+
 pytestmark = pytest.mark.anyio
 
 URI = "note://one"
@@ -29,6 +31,22 @@ async def test_who_has_subscribed_hears_of_the_change_until_it_unsubscribes(conn
     assert (await other.receive())["method"] == "notifications/tools/list_changed"
     assert (await client.call(raw.handshake("resources/unsubscribe", 3, uri=URI)))["result"] == {}
     assert await change(client, raw, 4) == ["list_changed"]
+
+
+async def test_when_changes_may_have_been_missed_a_channel_is_told_of_all_that_it_wants(
+    connect, raw, transport
+):
+    client = await connect(transport)
+    await client.initialize()
+    await client.call(raw.handshake("resources/subscribe", 1, uri=URI))
+    client.served.runtime.channels._hear(BusEvent(BUS_GAP))
+    told = [(await client.receive())["method"].removeprefix("notifications/") for _ in range(4)]
+    assert sorted(told) == [
+        "prompts/list_changed",
+        "resources/list_changed",
+        "resources/updated",
+        "tools/list_changed",
+    ]
 
 
 @pytest.mark.behaviour("resources.subscription-ends-with-the-channel", era="handshake")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from erlmcp.dispatch.changes import LIST_CHANGED
+from erlmcp.dispatch.changes import LIST_CHANGED, perhaps_missed, resource_updated
 from erlmcp.edge.auth.gate import Gate, Watch
 from erlmcp.protocol import jsonrpc
 from erlmcp.protocol.grants import Grant
 from erlmcp.sessions.asking import Asking
-from erlmcp.sessions.bus import RESOURCE_UPDATED, Bus, BusEvent, LocalBus
+from erlmcp.sessions.bus import BUS_GAP, RESOURCE_UPDATED, Bus, BusEvent, LocalBus
 from erlmcp.sessions.subscriptions import Subscriptions
 from erlmcp.transports.duplex.channel import DuplexChannel
 from erlmcp.transports.duplex.compiled_calls import CompiledCalls
@@ -105,6 +105,11 @@ class Channels:
         if event.kind == RESOURCE_UPDATED:
             self._tell_updated(event.key)
             return
+        if event.kind == BUS_GAP and self.service.guest.delivers_changes:
+            for channel in list(self._channels):
+                for message in perhaps_missed(self.subscriptions.wanted_by(channel.name)):
+                    channel.tell_change(message)
+            return
         method = LIST_CHANGED.get(event.kind)
         if method is not None:
             message = jsonrpc.encode_notification(method, None)
@@ -115,7 +120,7 @@ class Channels:
         names = self.subscriptions.of(uri)
         if not names:
             return
-        message = jsonrpc.encode_notification("notifications/resources/updated", {"uri": uri})
+        message = resource_updated(uri)
         for channel in list(self._channels):
             if channel.name in names:
                 channel.tell_change(message)

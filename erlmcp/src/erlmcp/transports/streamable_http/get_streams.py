@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 from mcp_types import INVALID_REQUEST
 
-from erlmcp.dispatch.changes import LIST_CHANGED
+from erlmcp.dispatch.changes import LIST_CHANGED, perhaps_missed
 from erlmcp.protocol.faults import Fault
 from erlmcp.protocol.jsonrpc import encode_notification
 from erlmcp.sessions import bus as kinds
@@ -93,6 +93,7 @@ class GetStreams:
             kinds.STREAM_MOVED: self._take_over,
             kinds.STREAM_LEFT: lambda event: self._let_go(event.key),
             kinds.WORKER_GONE: lambda event: self._worker_gone(event.key),
+            kinds.BUS_GAP: lambda _: self._perhaps_missed(),
         }
         self._unsubscribe = bus.subscribe(self._hear)
 
@@ -360,3 +361,12 @@ class GetStreams:
     def _worker_gone(self, gone: str) -> None:
         for relayed in list(self._from_elsewhere.values()):
             relayed.worker_gone(gone)
+
+    def _perhaps_missed(self) -> None:
+        """Of what other hosts have said: changes are told once more, streams from elsewhere begin anew."""
+        for relayed in list(self._from_elsewhere.values()):
+            relayed.part()
+        if self._service.guest.delivers_changes:
+            for sid in list(self._standing):
+                for message in perhaps_missed(self._sessions.subscriptions.wanted_by(sid)):
+                    self.say(sid, message)

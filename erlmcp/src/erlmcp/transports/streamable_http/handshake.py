@@ -16,6 +16,7 @@ from mcp.shared.exceptions import NoBackChannelError
 from mcp_types import HEADER_MISMATCH, INVALID_REQUEST
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
+from erlmcp.dispatch.changes import resource_updated
 from erlmcp.dispatch.context import CallContext
 from erlmcp.dispatch.kernel import new_connection, transport_context
 from erlmcp.protocol import jsonrpc
@@ -303,7 +304,7 @@ class HandshakeRequests:
             self._let_go(event.key)
         elif event.kind == RESOURCE_UPDATED:
             sids = self._sessions.subscriptions.of(event.key)
-            message = jsonrpc.encode_notification("notifications/resources/updated", {"uri": event.key})
+            message = resource_updated(event.key)
             for sid in sids:
                 self._streams.say(sid, message)
         elif event.kind == CANCEL:
