@@ -14,10 +14,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import pytest
 
@@ -142,17 +144,23 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
+def _http(parts: SplitResult, dial, tls=None) -> http.client.HTTPConnection:
+    host, port = parts.hostname or "", parts.port
+    if parts.scheme == "https":
+        return http.client.HTTPSConnection(host, port, timeout=START_TIMEOUT_S, context=tls)
+    connection = http.client.HTTPConnection(host, port, timeout=START_TIMEOUT_S)
+    connection._create_connection = dial  # the way that the standard library itself replaces in subclasses
+    return connection
+
+
 class McpConnection:
     """One kept HTTP connection to an MCP endpoint. It never sends a request twice."""
 
-    def __init__(self, url: str, tls: ssl.SSLContext | None = None, token: str = "") -> None:
+    def __init__(self, url: str, tls=None, token: str = "", dial=socket.create_connection) -> None:
         parts = urlsplit(url)
         self._credential = {"Authorization": f"Bearer {token}"} if token else {}
         self.path = parts.path or "/mcp"
-        host, port = parts.hostname or "", parts.port
-        self.http = http.client.HTTPConnection(host, port, timeout=START_TIMEOUT_S)
-        if parts.scheme == "https":
-            self.http = http.client.HTTPSConnection(host, port, timeout=START_TIMEOUT_S, context=tls)
+        self.http = _http(parts, dial, tls)
 
     def send(self, method: str, params: dict[str, Any], request_id: Any = 1) -> None:
         headers = {
@@ -197,8 +205,15 @@ class ServerProcess:
     """``erlmcp serve`` as an operator starts it."""
 
     def __init__(
-        self, folder: Path, *arguments: str, target: str = "guest:server", env: dict[str, str] | None = None
+        self,
+        folder: Path,
+        *arguments: str,
+        target: str = "guest:server",
+        env: dict[str, str] | None = None,
+        prefix: Sequence[str] = (),
+        dial=socket.create_connection,
     ) -> None:
+        self._dial = dial
         self.folder = folder
         self.tls: ssl.SSLContext | None = None
         """With what to connect when it speaks TLS."""
@@ -206,7 +221,7 @@ class ServerProcess:
         (folder / "guest.py").write_text(GUEST)
         (folder / "doomed.py").write_text(DOOMED_GUEST)
         (folder / "hanging.py").write_text(HANGING_GUEST)
-        command = [sys.executable, "-m", "erlmcp.cli.main", "serve", target]
+        command = [*prefix, sys.executable, "-m", "erlmcp.cli.main", "serve", target]
         if "--http" not in arguments:
             command += ["--http", "127.0.0.1:0"]
         command += ["--admin", "127.0.0.1:0", "--control", str(self.control), *arguments]
@@ -252,7 +267,7 @@ class ServerProcess:
         return [json.loads(line) for line in self.lines if line.startswith("{")]
 
     def connect(self, url: str = "") -> McpConnection:
-        return McpConnection(url or self.url, self.tls, self.token)
+        return McpConnection(url or self.url, self.tls, self.token, self._dial)
 
     def call(self, tool: str, **arguments: Any) -> str:
         """Call a tool over a new connection."""
@@ -264,8 +279,7 @@ class ServerProcess:
 
     def read(self, path: str, method: str = "GET", headers: dict[str, str] | None = None) -> Answer:
         """Ask the admin listener."""
-        parts = urlsplit(self.admin)
-        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=START_TIMEOUT_S)
+        connection = _http(urlsplit(self.admin), self._dial)
         try:
             connection.request(method, path, headers=headers or {})
             return Answer(connection.getresponse())
@@ -345,20 +359,31 @@ def program():
     return find
 
 
+@contextmanager
+def servers_in(folder: Path) -> Iterator[Callable[..., ServerProcess]]:
+    """A function that starts servers; all end with the context."""
+    with ExitStack() as running:
+
+        def start(*arguments: str, **options: Any) -> ServerProcess:
+            server = ServerProcess(Path(mkdtemp(prefix="server", dir=folder)), *arguments, **options)
+            running.callback(server.kill)
+            return server
+
+        yield start
+
+
 @pytest.fixture
 def serve(tmp_path):
     """Start servers that end with the test."""
-    running: list[ServerProcess] = []
+    with servers_in(tmp_path) as start:
+        yield start
 
-    def start(*arguments: str, **options: Any) -> ServerProcess:
-        folder = tmp_path / f"server{len(running)}"
-        folder.mkdir()
-        running.append(ServerProcess(folder, *arguments, **options))
-        return running[-1]
 
-    yield start
-    for server in running:
-        server.kill()
+@pytest.fixture(scope="module")
+def serve_for_module(tmp_path_factory):
+    """Start servers for every test of a file that leaves them as they were."""
+    with servers_in(tmp_path_factory.mktemp("servers")) as start:
+        yield start
 
 
 @pytest.fixture(scope="session")

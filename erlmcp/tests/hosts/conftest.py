@@ -2,29 +2,104 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 GUEST = f"{Path(__file__).parents[1] / 'supervisor' / 'guests' / 'sessions.py'}:server"
-TIMEOUT_S = 1.0
+TIMEOUT_S = 2.0
 """What the tests set: a host or Redis that is silent so long counts as gone."""
+CLONE_NEWNET = 0x40000000
 
 
-def program(name: str, package: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{name} is missing; install {package}")
-        pytest.skip(f"{name} is missing; install {package}")
-    return found
+class Namespace:
+    """A network of its own, with a loopback device, in which programs and sockets can be."""
+
+    def __init__(self, name: str, ip: str) -> None:
+        self.name = f"erlmcp-{os.getpid()}-{name}"
+        self.prefix = (ip, "netns", "exec", self.name)
+        self._ip = ip
+        run(ip, "netns", "add", self.name)
+        self.ip("link", "set", "lo", "up")
+
+    def ip(self, *arguments: str) -> None:
+        run(self._ip, "-n", self.name, *arguments)
+
+    def dial(self, *arguments, **options) -> socket.socket:
+        """A connection from inside; as ``socket.create_connection``."""
+        with ThreadPoolExecutor(1) as thread:  # a thread of its own: it never leaves the namespace
+            return thread.submit(self._dial, arguments, options).result()
+
+    def _dial(self, arguments, options) -> socket.socket:
+        libc = ctypes.CDLL(None, use_errno=True)
+        with Path(f"/run/netns/{self.name}").open() as namespace:
+            if libc.setns(namespace.fileno(), CLONE_NEWNET):
+                raise OSError(ctypes.get_errno(), "setns")
+        return socket.create_connection(*arguments, **options)
+
+    def delete(self) -> None:
+        run(self._ip, "netns", "delete", self.name)
+
+
+def run(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True, text=True, timeout=30)
+
+
+@pytest.fixture
+def network(program):
+    """Two hosts, each with a cable to a third on which Redis runs; the names of the namespaces' ends."""
+    if os.geteuid() != 0:
+        pytest.skip("network namespaces can only be made by root")
+    found: dict[str, Namespace] = {}
+    ip = program("ip", "iproute2")
+    try:
+        try:
+            for name in ("hub", "one", "two"):
+                found[name] = Namespace(name, ip)
+        except subprocess.CalledProcessError as fault:
+            if os.environ.get("CI") == "true":
+                raise
+            pytest.skip(f"network namespaces cannot be made here: {fault.stderr.strip()}")
+        for number, name in ((1, "one"), (2, "two")):
+            found["hub"].ip("link", "add", name, "type", "veth", "peer", "eth0", "netns", found[name].name)
+            found["hub"].ip("address", "add", f"10.97.{number}.1/30", "dev", name)
+            found[name].ip("address", "add", f"10.97.{number}.2/30", "dev", "eth0")
+            found["hub"].ip("link", "set", name, "up")
+            found[name].ip("link", "set", "eth0", "up")
+        yield found
+    finally:
+        for namespace in found.values():
+            namespace.delete()
+
+
+@pytest.fixture
+def networked(network, serve, tmp_path, until, keys_file, redis_server):
+    """Two servers in their namespaces that share Redis in a third; the way to cut a cable."""
+    redis = RedisServer(tmp_path, [*network["hub"].prefix, redis_server], host="0.0.0.0")
+    servers = []
+    try:
+        for number, name in ((1, "one"), (2, "two")):
+            env = shared_environment(f"redis://10.97.{number}.1:{redis.port}/0", keys_file)
+            inside = {"prefix": network[name].prefix, "dial": network[name].dial}
+            servers.append(serve("--workers", "2", target=GUEST, env=env, **inside))
+        for each in servers:
+            each.started()
+        until(lambda: all(hears(each, 1) for each in servers))
+        yield servers, lambda name, state: network["hub"].ip("link", "set", name, state)
+    finally:
+        for each in servers:
+            each.kill()
+        redis.kill()
 
 
 def free_port() -> int:
@@ -35,10 +110,9 @@ def free_port() -> int:
 class RedisServer:
     """A Redis server that keeps nothing; it can be stopped, frozen and started again at the same place."""
 
-    def __init__(self, folder: Path, until, *options: str, host: str = "127.0.0.1", prefix=()) -> None:
-        self._command = [*prefix, program("redis-server", "redis-server")]
+    def __init__(self, folder: Path, program: Sequence[str], *options: str, host: str = "127.0.0.1") -> None:
+        self._command = [*program]
         self._folder = folder
-        self._until = until
         self._options = options
         self.host = host
         self.port = free_port()
@@ -72,26 +146,49 @@ class RedisServer:
         self.process.stdout.close()
 
 
+@pytest.fixture(scope="session")
+def redis_server(program):
+    return program("redis-server", "redis-server")
+
+
+@pytest.fixture(name="until")
+def patient_until(until):
+    """Several processes have to notice something, each in its own time."""
+    return partial(until, timeout_s=30)
+
+
 @pytest.fixture
-def redis(tmp_path, until):
-    server = RedisServer(tmp_path, until)
+def redis(tmp_path, redis_server):
+    server = RedisServer(tmp_path, [redis_server])
     yield server
     server.kill()
 
 
 @pytest.fixture
-def secured_redis(tmp_path, until):
-    server = RedisServer(tmp_path, until, "--requirepass", "swordfish-of-the-test")
+def secured_redis(tmp_path, redis_server):
+    server = RedisServer(tmp_path, [redis_server], "--requirepass", "swordfish-of-the-test")
     yield server
     server.kill()
 
 
 @pytest.fixture
 def keys_file(tmp_path):
-    file = tmp_path / "session.keys"
+    return new_keys_file(tmp_path)
+
+
+def new_keys_file(folder: Path) -> Path:
+    file = folder / "session.keys"
     file.write_text(secrets.token_hex(32))
     file.chmod(0o600)
     return file
+
+
+def shared_environment(url: str, keys_file: Path) -> dict[str, str]:
+    return {
+        "ERLMCP_SESSION_KEYS_FILE": str(keys_file),
+        "ERLMCP_BUS__URL": url,
+        "ERLMCP_BUS__TIMEOUT_S": str(TIMEOUT_S),
+    }
 
 
 @pytest.fixture
@@ -99,11 +196,7 @@ def host(serve, redis, keys_file):
     """Start a server that shares Redis with the others."""
 
     def start(*arguments: str, env: dict[str, str] | None = None, url: str = "", **options):
-        shared = {
-            "ERLMCP_SESSION_KEYS_FILE": str(keys_file),
-            "ERLMCP_BUS__URL": url or redis.url,
-            "ERLMCP_BUS__TIMEOUT_S": str(TIMEOUT_S),
-        }
+        shared = shared_environment(url or redis.url, keys_file)
         return serve(
             *arguments, target=options.pop("target", GUEST), env={**shared, **(env or {})}, **options
         )
@@ -119,6 +212,21 @@ def pair(host, until):
         each.started()
     until(lambda: all(hears(each, 1) for each in found))
     return found
+
+
+@pytest.fixture(scope="module")
+def kept_pair(serve_for_module, tmp_path_factory, redis_server):
+    """The same for every test of a file that leaves them as they were."""
+    folder = tmp_path_factory.mktemp("shared")
+    redis = RedisServer(folder, [redis_server])
+    env = shared_environment(redis.url, new_keys_file(folder))
+    try:
+        found = [serve_for_module(target=GUEST, env=env) for _ in range(2)]
+        for each in found:
+            each.started()
+        yield found
+    finally:
+        redis.kill()
 
 
 def bus(server) -> dict:

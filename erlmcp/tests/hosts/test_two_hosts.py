@@ -6,19 +6,28 @@ import json
 import os
 import signal
 
+import pytest
+
 URI = "note://one"
 
 
-def test_a_change_at_one_host_is_heard_by_listeners_of_the_other(pair, tools):
-    here, there = pair
+@pytest.fixture
+def both(kept_pair, tools, until):
+    """Two hosts that hear each other, for tests that leave them so."""
+    until(lambda: all(tools.hears(each, 1) for each in kept_pair))
+    return kept_pair
+
+
+def test_a_change_at_one_host_is_heard_by_listeners_of_the_other(both, tools):
+    here, there = both
     stream = tools.listen(there, resourceSubscriptions=[URI], toolsListChanged=True)
     assert here.call("change", uri=URI) == "changed"
     told = tools.next_message(stream)
     assert (told["method"], told["params"]["uri"]) == ("notifications/resources/updated", URI)
 
 
-def test_a_subscription_made_at_one_host_is_served_on_the_stream_at_the_other(pair, tools):
-    here, there = pair
+def test_a_subscription_made_at_one_host_is_served_on_the_stream_at_the_other(both, tools):
+    here, there = both
     session = tools.Session(here)
     assert session.ask(here, "resources/subscribe", uri=URI).status == 200
     stream = session.stream(there)
@@ -27,8 +36,8 @@ def test_a_subscription_made_at_one_host_is_served_on_the_stream_at_the_other(pa
     assert (told["method"], told["params"]["uri"]) == ("notifications/resources/updated", URI)
 
 
-def test_an_answer_to_a_question_may_be_given_at_the_other_host(pair, tools):
-    here, there = pair
+def test_an_answer_to_a_question_may_be_given_at_the_other_host(both, tools):
+    here, there = both
     session = tools.Session(here)
     stream = session.stream(there)
     asking = session.begin(here, "count_roots")
@@ -39,8 +48,8 @@ def test_an_answer_to_a_question_may_be_given_at_the_other_host(pair, tools):
     assert json.loads(asking.http.getresponse().read())["result"]["content"][0]["text"] == "2"
 
 
-def test_a_session_that_is_ended_at_one_host_is_ended_at_the_other(pair, tools, until):
-    here, there = pair
+def test_a_session_that_is_ended_at_one_host_is_ended_at_the_other(both, tools, until):
+    here, there = both
     ended, other = tools.Session(here), tools.Session(here)
     assert ended.call(there, "who").status == 200
     assert ended.delete(there) == 200
@@ -62,8 +71,8 @@ def test_a_host_that_starts_later_knows_which_sessions_have_ended_and_who_has_su
         pass
 
 
-def test_the_stream_of_a_call_is_taken_up_at_the_other_host(pair, tools):
-    here, there = pair
+def test_the_stream_of_a_call_is_taken_up_at_the_other_host(both, tools):
+    here, there = both
     session = tools.Session(here)
     away = session.begin(here, "go_away").http.getresponse()
     back = session.stream(there, tools.last_id(away))
@@ -128,8 +137,8 @@ def test_hosts_with_other_keys_or_another_name_do_not_hear_each_other(host, tool
     assert "do the hosts share them?" in refused[0]["fault"]
 
 
-def test_the_bus_is_counted(pair, until):
-    here, _ = pair
+def test_the_bus_is_counted(both, until):
+    here, _ = both
     assert here.sample("erlmcp_bus_up") == 1
     assert here.sample("erlmcp_bus_hosts") == 1
     until(lambda: here.sample("erlmcp_bus_events_total", fate="heard") > 0)
