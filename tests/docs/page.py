@@ -8,8 +8,8 @@ Blocks that count:
   ``# exit 1`` after a command is the exit code that the page promises.
 * any block with ``file=NAME`` after its language is a file that the reader saves.
 
-Addresses ``127.0.0.1:PORT`` are replaced by free ones, so that pages can be run beside each other; also in
-configuration files that a command wrote.
+Addresses ``127.0.0.1:PORT``, and ports after ``--port``, are replaced by free ones, so that pages can be run
+beside each other; also in configuration files that a command wrote.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from time import monotonic
 from urllib.request import urlopen
 
 BLOCK = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
-ADDRESS = re.compile(r"127\.0\.0\.1:(\d{2,5})")
+ADDRESS = re.compile(r"(?:(?<=127\.0\.0\.1:)|(?<=--port ))(\d{2,5})")
 EXIT = re.compile(r"\s+# exit (\d+)$")
 START_TIMEOUT_S = 30.0
 COMMAND_TIMEOUT_S = 120.0
@@ -125,7 +125,7 @@ class Reader:
         def free(found: re.Match[str]) -> str:
             if int(found[1]) in taken:
                 return found[0]
-            return f"127.0.0.1:{self._ports.setdefault(found[1], _free_port())}"
+            return str(self._ports.setdefault(found[1], _free_port()))
 
         return ADDRESS.sub(free, text)
 

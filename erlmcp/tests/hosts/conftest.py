@@ -319,6 +319,27 @@ def listen(server, **wanted):
     return stream
 
 
+def task_request(server, method: str, about: str, **params):
+    """One request of a modern client that knows tasks."""
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {
+            "extensions": {"io.modelcontextprotocol/tasks": {}},
+        },
+    }
+    headers = {
+        "Content-Type": "application/json",
+        "Accept": "application/json, text/event-stream",
+        "MCP-Protocol-Version": "2026-07-28",
+        "Mcp-Method": method,
+        "Mcp-Name": about,
+    }
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": meta}}
+    connection = server.connect()
+    connection.http.request("POST", "/mcp", json.dumps(body), headers)
+    return json.loads(connection.http.getresponse().read())
+
+
 @pytest.fixture
 def tools():
     """The building blocks of this file, for tests that cannot import it."""
@@ -326,5 +347,6 @@ def tools():
     Tools.next_message = staticmethod(next_message)
     Tools.last_id = staticmethod(last_id)
     Tools.listen = staticmethod(listen)
+    Tools.task_request = staticmethod(task_request)
     Tools.RedisServer = RedisServer
     return Tools

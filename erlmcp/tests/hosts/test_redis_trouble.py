@@ -7,9 +7,14 @@ import socket
 import threading
 
 import pytest
+from redis import Redis
 
 URI = "note://one"
 SECRET = "swordfish-of-the-test"
+
+
+def redis_client(url: str) -> Redis:
+    return Redis.from_url(url)
 
 
 def _stop(redis, how: str) -> None:
@@ -177,6 +182,18 @@ def test_a_password_comes_from_a_private_file(host, secured_redis, tools, until,
     file.chmod(0o600)
     server = host(url=secured_redis.url, env={"ERLMCP_BUS_PASSWORD_FILE": str(file)}).started()
     until(lambda: tools.hears(server, 0))
+
+
+def test_the_least_rights_that_the_guide_names_are_enough(host, redis, tools, until):
+    with redis_client(redis.url) as client:
+        client.execute_command(
+            *f"ACL SETUSER least on >{SECRET} resetchannels &erlmcp:bus:1 -@all +subscribe +publish".split()
+        )
+    url = redis.url.replace("redis://", "redis://least@")
+    servers = [host(url=url, env={"ERLMCP_BUS_PASSWORD": SECRET}).started() for _ in range(2)]
+    until(lambda: all(tools.hears(each, 1) for each in servers))
+    narrow = host(url=url, env={"ERLMCP_BUS_PASSWORD": SECRET, "ERLMCP_BUS__NAME": "another"}).started()
+    until(lambda: "NoPermission" in tools.bus(narrow)["detail"])
 
 
 def test_a_wrong_password_is_told_and_not_shown(host, secured_redis, tools, until):

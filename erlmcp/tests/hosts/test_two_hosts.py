@@ -82,6 +82,18 @@ def test_the_stream_of_a_call_is_taken_up_at_the_other_host(both, tools):
     assert messages[1]["result"]["content"][0]["text"] == "done"
 
 
+def test_a_task_of_one_host_is_answered_for_by_the_other(both, tools, until):
+    here, there = both
+    task = tools.task_request(here, "tools/call", "build", name="build", arguments={})["result"]
+    assert task["resultType"] == "task"
+
+    def ended():
+        answer = tools.task_request(there, "tasks/get", task["taskId"], taskId=task["taskId"])
+        return answer["result"]["status"] == "completed" and answer["result"]
+
+    assert until(ended)["result"]["content"][0]["text"] == "built"
+
+
 def test_a_call_that_is_read_at_another_host_ends_with_an_error_when_its_own_dies(pair, tools, until):
     here, there = pair
     session = tools.Session(here)

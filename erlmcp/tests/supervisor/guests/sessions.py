@@ -42,6 +42,13 @@ async def one() -> str:
     return "first"
 
 
+@server.tool(meta={"erlmcp/task": "required"})
+async def build() -> str:
+    """Run as a task."""
+    await asyncio.sleep(0.2)
+    return "built"
+
+
 class Gate:
     """What lets a call of this process go on."""
 
