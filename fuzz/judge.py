@@ -18,7 +18,7 @@ MAX_OUT_BYTES: Final = 4 * 1024 * 1024
 
 _HEAD: Final = re.compile(rb"HTTP/1\.1 (\d{3}) [A-Za-z' -]+\r\n((?:[a-z0-9-]+: [^\r\n]*\r\n)*)\r\n")
 _UNTOLD: Final = re.compile(
-    rb"(?<=\r\n)(?:date|mcp-session-id): [^\r\n]*\r\n|session_id=[\w.~-]+|^id: .*$", re.MULTILINE
+    rb"(?<=\r\n)(?:date|mcp-session-id|x-request-id): [^\r\n]*\r\n|session_id=[\w.~-]+|^id: .*$", re.MULTILINE
 )
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _REFUSAL: Final = re.compile(

@@ -1,4 +1,4 @@
-"""The handshake era over HTTP, byte by byte, on one worker and on two."""
+"""The handshake era over HTTP, byte by byte, on one worker and on two."""  # size: the life of a session
 
 import asyncio
 

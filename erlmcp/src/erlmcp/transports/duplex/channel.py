@@ -162,8 +162,7 @@ class DuplexChannel:
         plain = compiled.plain(raw)
         if plain is None or plain[0].id in self._calls or service.is_full:
             return False
-        call, era = plain[0], self._pin.era or HANDSHAKE
-        envelope = None
+        call, era, envelope = plain[0], self._pin.era or HANDSHAKE, None
         if era == MODERN:
             envelope = compiled.envelope(raw, call) if call.params.meta else None
             if envelope is None:
@@ -180,8 +179,7 @@ class DuplexChannel:
             ended = compiled.answer_now(era, plain, version, self._wire.answer, self.transport_name)
             if ended is None:
                 self._served = True
-                if self._draining:
-                    self._leave_if_done()
+                self._leave_if_done()
                 return True
         make = partial(modern_connection, envelope) if envelope is not None else lambda: connection
         self._start(compiled.start(self, era, plain, version, make, self._context_of, ended))

@@ -131,10 +131,8 @@ class HttpConnection(asyncio.Protocol):
             self._stop_reading(refusal)
 
     def _read_ahead_enough(self) -> bool:
-        return (
-            len(self._waiting) >= self._limits.max_pipelined
-            or self._waiting_bytes > self._limits.max_body_bytes
-        )
+        is_deep = len(self._waiting) >= self._limits.max_pipelined
+        return is_deep or self._waiting_bytes > self._limits.max_body_bytes
 
     def _pause_reading(self, view: memoryview) -> None:
         assert self._transport is not None
@@ -225,9 +223,8 @@ class HttpConnection(asyncio.Protocol):
 
     def answer_json(self, payload: bytes) -> None:
         """As ``AtOnceWire``."""
-        self.write_answer(
-            b"%bcontent-length: %d\r\n\r\n%b" % (self._server.json_head(), len(payload), payload)
-        )
+        head = self._server.json_head()
+        self.write_answer(b"%bcontent-length: %d\r\n\r\n%b" % (head, len(payload), payload))
         self._deadline.set("keep-alive")
 
     def exchange_for(self, known: KnownHead, body: bytes, passing: Passing) -> Exchange:

@@ -69,7 +69,7 @@ async def rehearse(ctx: CheckContext) -> Rehearsal:
         GonogoError: the scratch copy does not run, refuses a switch or does not become ready.
     """
     scratch = await ctx.scratch.get()
-    async with HttpReader() as http, _traffic(scratch) as traffic:
+    async with HttpReader(patient=True) as http, _traffic(scratch) as traffic:
         admin = AdminReader(scratch.admin_url, http)
         serving = str((await admin.health()).get("version"))
         to_candidate_s = await _switch(scratch, admin, http, CANDIDATE)
@@ -125,7 +125,10 @@ async def _serves(admin: AdminReader, generation: str) -> bool:
 
 @asynccontextmanager
 async def _traffic(scratch: Scratch) -> AsyncIterator[Traffic]:
-    """One client of each era in the background, one call after the other, until the context ends."""
+    """One polite client of each era in the background, one call after the other, until the context ends.
+
+    Polite, since other checks may have used up what the limit leaves to this address.
+    """
     seen, stop = Traffic(), asyncio.Event()
     clients = [asyncio.create_task(_client(scratch.mcp_url, era, seen, stop)) for era in Era]
     try:
@@ -136,7 +139,7 @@ async def _traffic(scratch: Scratch) -> AsyncIterator[Traffic]:
 
 
 async def _client(url: str, era: Era, seen: Traffic, stop: asyncio.Event) -> None:
-    async with HttpReader() as http:
+    async with HttpReader(patient=True) as http:
         client = McpClient(url, http, era)
         is_open = False
         while not stop.is_set():
