@@ -233,6 +233,7 @@ class ChannelCall:
             return
         self._stream = stream
         self._task = self._work = self._context = None
+        self.correlation  # noqa: B018 - found out while the parameters are there
         self.request = Request(self.request.id, LISTEN, None)
 
     async def _answer(self) -> tuple[bytes, str]:
