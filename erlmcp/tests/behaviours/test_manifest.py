@@ -28,26 +28,27 @@ def test_there_are_many_and_each_has_a_sentence_and_a_source():
         assert each.id.count(".") == 1, each.id
 
 
-def test_a_test_that_is_removed_is_missed(claims, collect):
+def _told_without(collect, path, name, cell):
+    """What is told of one behaviour when the tests that prove it in one cell are not collected."""
+    before, _ = collect(path)
+    proofs = [claim.test for claim in before if (claim.id, claim.cell) == (name, cell)]
+    assert proofs
+    after, _ = collect(path, *(f"--deselect={test}" for test in proofs))
+    wanted = [each for each in read_manifest() if each.id == name]
+    return differences(wanted, [claim for claim in after if claim.id == name])
+
+
+def test_a_test_that_is_removed_is_missed(collect):
     """The real thing: collect again without one test that alone proves a behaviour."""
-    tests = [claim.test for claim in claims[0] if claim.id == "websocket.goodbye"]
-    assert len({test.partition("[")[0] for test in tests}) == 1, "one test, with and without TLS"
-    gone = [f"--deselect={test}" for test in tests]
-    found, _ = collect("erlmcp/tests/transports/duplex/test_websocket.py", *gone)
-    wanted = [each for each in read_manifest() if each.id.startswith("websocket.")]
-    told = differences(wanted, [claim for claim in found if claim.id.startswith("websocket.")])
+    path = "erlmcp/tests/transports/duplex/test_websocket.py"
+    told = _told_without(collect, path, "websocket.goodbye", ("websocket", "any"))
     assert told == ["websocket.goodbye: no test over websocket/any"]
 
 
 def test_a_cell_that_is_not_tested_any_more_is_missed(collect):
     """As when somebody takes a transport out of the parameters of a test."""
     path = "erlmcp/tests/transports/duplex/test_shared_channels.py"
-    all_of_it, _ = collect(path)  # names of parameters stand in another order when all files are collected
-    gone = [c.test for c in all_of_it if (c.id, c.cell) == ("cancel.by-notification", ("tcp", "modern"))]
-    assert gone
-    found, _ = collect(path, *(f"--deselect={test}" for test in gone))
-    wanted = [each for each in read_manifest() if each.id == "cancel.by-notification"]
-    told = differences(wanted, [claim for claim in found if claim.id == "cancel.by-notification"])
+    told = _told_without(collect, path, "cancel.by-notification", ("tcp", "modern"))
     assert told == ["cancel.by-notification: no test over tcp/modern"]
 
 

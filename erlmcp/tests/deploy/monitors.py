@@ -7,7 +7,6 @@ import json
 import socket
 import subprocess
 import threading
-from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -24,11 +23,14 @@ def free_port() -> int:
 
 
 class Monitor:
-    """One of the two programs, from the folder in which its configuration stands."""
+    """One of the two programs, in the folder in which its configuration stands."""
 
-    def __init__(self, program: str, folder: Path, port: int, *arguments: str) -> None:
-        self.address = f"127.0.0.1:{port}"
-        self._said = (folder / f"{Path(program).name}.log").open("wb")
+    program = ""
+    package = ""
+
+    def __init__(self, program: str, folder: Path, *arguments: str) -> None:
+        self.address = f"127.0.0.1:{free_port()}"
+        self._said = (folder / "log").open("wb")
         command = [program, f"--web.listen-address={self.address}", *arguments]
         self.process = subprocess.Popen(command, cwd=folder, stdout=self._said, stderr=self._said)
 
@@ -68,13 +70,67 @@ class Monitor:
         self._said.close()
 
 
+class Alertmanager(Monitor):
+    """One that knows no others."""
+
+    program = package = "prometheus-alertmanager"
+
+    def __init__(self, program: str, folder: Path, config: dict[str, Any]) -> None:
+        (folder / "config.yml").write_text(yaml.safe_dump(config))
+        super().__init__(
+            program,
+            folder,
+            "--config.file=config.yml",
+            "--cluster.listen-address=",
+            f"--storage.path={folder}",
+        )
+
+
 class Prometheus(Monitor):
-    """With one scrape job of one target, looked at every second."""
+    """With one scrape job of one target, looked at every second.
+
+    Args:
+        target: HOST:PORT of an admin listener.
+        rules: what stands in its rule file.
+        alertmanager: HOST:PORT of who is told.
+    """
+
+    program = package = "prometheus"
+
+    def __init__(
+        self,
+        program: str,
+        folder: Path,
+        target: str,
+        rules: dict[str, Any] | None = None,
+        alertmanager: str = "",
+    ) -> None:
+        tells = [{"static_configs": [{"targets": [alertmanager]}]}] if alertmanager else []
+        config = {
+            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+            "rule_files": ["rules.yml"],
+            "alerting": {"alertmanagers": tells},
+            "scrape_configs": [{"job_name": "erlmcp", "static_configs": [{"targets": [target]}]}],
+        }
+        (folder / "config.yml").write_text(yaml.safe_dump(config))
+        (folder / "rules.yml").write_text(yaml.safe_dump(rules or {"groups": []}))
+        super().__init__(
+            program,
+            folder,
+            "--config.file=config.yml",
+            f"--storage.tsdb.path={folder / 'data'}",
+            "--rules.alert.resend-delay=1s",  # what fired before it knew the Alertmanager comes later
+        )
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        """The samples of an instant query; none while it does not answer."""
-        answer = self.get(f"/api/v1/query?query={quote(expression)}")
-        return answer["data"]["result"] if answer else []
+        """The samples of an instant query.
+
+        Raises:
+            AssertionError: it is refused.
+        """
+        answer = self.get(f"/api/v1/query?query={quote(expression, safe='')}")
+        assert answer is not None, expression
+        return answer["data"]["result"]
 
     def alert_states(self, alert: str) -> set[str]:
         """Pending, firing, or nothing."""
@@ -144,9 +200,3 @@ class Hearing:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(5)
-
-
-def ready(monitor: Monitor, until: Callable[..., Any]) -> Monitor:
-    """Wait until it is."""
-    until(monitor.is_ready, 30.0)
-    return monitor

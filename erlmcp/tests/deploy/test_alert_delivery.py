@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 from alert_rules import ROOT, RULES_FILE, rules
-from monitors import Hearing, Monitor, Prometheus, delivering_to, free_port, hurried, ready
+from monitors import Hearing, delivering_to, hurried
 
 ALERTMANAGER = ROOT / "deploy/alertmanager/alertmanager.yml"
 ROUTES = {"critical": "pager,chat", "warning": "chat", "none": "heartbeat"}
@@ -57,60 +57,24 @@ def hearing():
     listening.stop()
 
 
-@pytest.fixture
-def watched(serve, program, until, hearing, tmp_path):
-    """A server with a Prometheus and an Alertmanager that look at it every second."""
-    server = serve().started()
-    folder = tmp_path / "monitors"
-    folder.mkdir()
-    (folder / "erlmcp.rules.yml").write_text(yaml.safe_dump(hurried(RULES_FILE, 2)))
-    (folder / "alertmanager.yml").write_text(yaml.safe_dump(delivering_to(ALERTMANAGER, hearing.url)))
-    alertmanager = Monitor(
-        program("prometheus-alertmanager", "prometheus-alertmanager"),
-        folder,
-        free_port(),
-        "--config.file=alertmanager.yml",
-        "--cluster.listen-address=",
-        f"--storage.path={folder}",
-    )
-    config = {
-        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "rule_files": ["erlmcp.rules.yml"],
-        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager.address]}]}]},
-        "scrape_configs": [
-            {"job_name": "erlmcp", "static_configs": [{"targets": [urlsplit(server.admin).netloc]}]}
-        ],
-    }
-    (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
-    prometheus = Prometheus(
-        program("prometheus", "prometheus"),
-        folder,
-        free_port(),
-        "--config.file=prometheus.yml",
-        f"--storage.tsdb.path={folder / 'data'}",
-        "--rules.alert.resend-delay=1s",  # what fired before it knew the Alertmanager comes later
-    )
-    try:
-        ready(alertmanager, until)
-        ready(prometheus, until)
-        yield server, prometheus
-    finally:
-        prometheus.stop()
-        alertmanager.stop()
-
-
 @pytest.mark.slow
-def test_a_server_that_stops_is_paged_for_and_the_page_ends_when_it_is_back(watched, serve, hearing, until):
+def test_a_server_that_stops_is_paged_for_and_the_page_ends_when_it_is_back(
+    serve, prometheus, alertmanager, hearing, until
+):
     """Slow: a Prometheus takes 5 s to begin, and then some scrapes and evaluations for each change."""
-    server, prometheus = watched
-    until(lambda: prometheus.query("erlmcp_component_up == 1"), 30.0)
-    until(lambda: all(rule["health"] == "ok" for rule in prometheus.rules() or [{"health": "none"}]), 30.0)
+    server = serve().started()
+    tells = alertmanager(delivering_to(ALERTMANAGER, hearing.url))
+    watching = prometheus(
+        urlsplit(server.admin).netloc, rules=hurried(RULES_FILE, 2), alertmanager=tells.address
+    )
+    until(lambda: watching.query("erlmcp_component_up == 1"), 30.0)
+    until(lambda: {rule["health"] for rule in watching.rules()} == {"ok"}, 30.0)
     until(lambda: ("heartbeat", "ErlmcpWatchdog", "firing") in hearing.heard, 30.0)
-    assert prometheus.alert_states("ErlmcpTargetDown") == set()
+    assert watching.alert_states("ErlmcpTargetDown") == set()
 
     assert server.stop() == 0
-    until(lambda: "pending" in prometheus.alert_states("ErlmcpTargetDown"))
-    until(lambda: prometheus.alert_states("ErlmcpTargetDown") == {"firing"})
+    until(lambda: "pending" in watching.alert_states("ErlmcpTargetDown"))
+    until(lambda: watching.alert_states("ErlmcpTargetDown") == {"firing"})
     until(lambda: ("pager", "ErlmcpTargetDown", "firing") in hearing.heard, 30.0)
     until(lambda: ("chat", "ErlmcpTargetDown", "firing") in hearing.heard, 30.0)
     assert not [each for each in hearing.heard if each[0] == "pager" and each[2] == "resolved"]

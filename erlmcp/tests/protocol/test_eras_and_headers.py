@@ -59,6 +59,7 @@ def headers_of(*lines: tuple[str, str]) -> Headers:
     return headers
 
 
+@pytest.mark.behaviour("headers.case-and-blanks", transport="http", era="modern")
 @given(st.text("abcXYZ-", min_size=1), st.text("abc XYZ,;=", max_size=20), st.text(" \t", max_size=4))
 def test_names_have_no_case_and_values_no_surrounding_blanks(name, value, blanks):
     headers = headers_of((name.swapcase(), blanks + value + blanks))
@@ -88,6 +89,7 @@ def test_accept_is_read_as_http_says(accept, expected):
     assert accepts(Headers()) == (False, False)
 
 
+@pytest.mark.behaviour("headers.any-name-survives", transport="http", era="modern")
 @given(st.text(min_size=1, max_size=40))
 def test_any_name_survives_its_way_through_a_header(name):
     request = Request(1, "tools/call", {"name": name, "_meta": META})

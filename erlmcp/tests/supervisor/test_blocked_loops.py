@@ -23,9 +23,9 @@ CLIENT = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"n
 def watched(serve):
     """A function that starts a server with these limits."""
 
-    def start(*, warn_s: float = WARN_S, exit_s: float = 30.0, workers: int = 1):
+    def start(*, warn_s: float = WARN_S, exit_s: float = 30.0, workers: int = 1, guest: Path = GUEST):
         env = {"ERLMCP_LOOP_BLOCKED_WARN_S": str(warn_s), "ERLMCP_LOOP_BLOCKED_EXIT_S": str(exit_s)}
-        return serve("--workers", str(workers), target=f"{GUEST}:server", env=env).started()
+        return serve("--workers", str(workers), target=f"{guest}:server", env=env).started()
 
     return start
 
@@ -99,6 +99,14 @@ def test_a_blocked_loop_is_logged_and_counted_by_the_name_of_what_blocks_it(watc
     assert until(lambda: server.sample("erlmcp_event_loop_blocked_total", **labels)) == 1
     assert server.sample("erlmcp_event_loop_blocked_seconds_total", **labels) >= WARN_S
     assert server.sample("erlmcp_event_loop_lag_seconds", generation="g1") >= WARN_S
+
+
+def test_a_blocking_tool_of_a_fastmcp_is_named_too(watched, until):
+    server = watched(guest=GUEST.with_name("blocking_fastmcp.py"))
+    server.call("block", seconds=BLOCK_S)
+    (line,) = until(lambda: _logged(server))
+    assert (line["method"], line["tool"]) == ("tools/call", "block")
+    assert "blocking_fastmcp.py:" in line["place"]
 
 
 def test_a_block_in_a_task_of_the_guests_own_is_told_by_its_place(watched, until):

@@ -125,3 +125,25 @@ async def test_a_guest_without_listen_says_so_with_404(serve, raw):
     served = await serve("plain.py:server")
     _, head = await listen(served, raw, toolsListChanged=True)
     assert head.status == 404
+
+
+@pytest.mark.behaviour("backpressure.listen-overflow", transport="http", era="modern")
+async def test_a_listener_that_does_not_read_is_ended_and_the_others_hear_everything(serve, raw):
+    served = await serve(http={"max_stream_buffer_bytes": 65_536, "keep_alive_timeout_s": 1.0})
+    uri = "note://" + "x" * 2_000
+    slow, _ = await listen(served, raw, "slow", resourceSubscriptions=[uri])
+    slow.writer.transport.pause_reading()
+    reading, _ = await listen(served, raw, "reading", resourceSubscriptions=[uri])
+    events = reading.events()
+    await anext(events)
+    await raw.until(lambda: served.runtime.counts().streams == 2)
+    caller, message = await served.connect(), raw.modern("tools/call", name="change", arguments={"uri": uri})
+    changes = 0
+    while served.runtime.counts().streams == 2:
+        assert (await caller.call(message, headers=raw.modern_headers(message))).status == 200
+        assert (await anext(events))["params"]["uri"] == uri
+        changes += 1
+        assert changes < 20_000, "the slow listener was never ended"
+    assert served.rejected("slow-reader") == 1
+    await caller.call(message, headers=raw.modern_headers(message))
+    assert (await anext(events))["params"]["uri"] == uri

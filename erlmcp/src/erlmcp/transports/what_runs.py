@@ -13,15 +13,12 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any, Final
 
 import erlmcp
-from erlmcp.dispatch.compiled import CompiledTool
-from erlmcp.dispatch.kernel import Kernel
 from erlmcp.telemetry.loop_watch import UNKNOWN, LoopWatch, Running
 from erlmcp.telemetry.meter import Meter
-from erlmcp.transports.asgi_guest import GuestRoutes
 
 MAX_NAME: Final = 128
 """Characters of a name: clients may ask for tools that do not exist."""
@@ -70,7 +67,7 @@ def _outward(frame: FrameType | None) -> Iterator[FrameType]:
 def _call_in(stack: list[FrameType]) -> tuple[tuple[str, str] | None, list[FrameType]]:
     """Method and name of the call, and the frames within it; all frames if there is none."""
     for number, frame in enumerate(stack):
-        read = _READERS.get(frame.f_code)
+        read = _READERS.get((str(frame.f_globals.get("__name__")), frame.f_code.co_qualname))
         if read is not None:
             return read(frame.f_locals), stack[: number or 1]
     return None, stack
@@ -94,16 +91,17 @@ def _of_route(_local: Mapping[str, Any]) -> tuple[str, str]:
     return "http", ""
 
 
-_READERS: Final[Mapping[CodeType, Callable[[Mapping[str, Any]], tuple[str, str]]]] = {
-    CompiledTool.call.__code__: _of_tool,
-    CompiledTool.call_now.__code__: _of_tool,
-    Kernel.call.__code__: _of_compiled,
-    Kernel.modern.__code__: _of_kernel,
-    Kernel.handshake.__code__: _of_kernel,
-    Kernel.notification.__code__: _of_kernel,
-    GuestRoutes._run.__code__: _of_route,  # noqa: SLF001 - its frame is looked for, nothing is called
+_READERS: Final[Mapping[tuple[str, str], Callable[[Mapping[str, Any]], tuple[str, str]]]] = {
+    ("erlmcp.dispatch.compiled", "CompiledTool.call"): _of_tool,
+    ("erlmcp.dispatch.compiled", "CompiledTool.call_now"): _of_tool,
+    ("erlmcp.dispatch.compiled_fastmcp", "CompiledFastMCPTool.call"): _of_tool,
+    ("erlmcp.dispatch.kernel", "Kernel.modern"): _of_kernel,
+    ("erlmcp.dispatch.kernel", "Kernel.handshake"): _of_kernel,
+    ("erlmcp.dispatch.kernel", "Kernel.notification"): _of_kernel,
+    ("erlmcp.transports.asgi_guest", "GuestRoutes._run"): _of_route,
 }
-"""The functions that call a guest, and how their locals say what for."""
+"""The functions that call a guest, and how their locals say what for. They are found by their names: some of
+them are loaded only with their kind of guest. ``test_blocked_loops.py`` goes through each of them."""
 
 
 def _guest_frame(stack: list[FrameType]) -> FrameType | None:

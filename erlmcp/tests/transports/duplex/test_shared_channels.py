@@ -107,7 +107,7 @@ async def test_a_modern_request_without_its_envelope_or_of_another_revision_is_r
 # -- messages --
 
 
-@pytest.mark.behaviour("messages.malformed-is-answered", era="handshake")
+@pytest.mark.behaviour("messages.malformed-is-answered")
 @pytest.mark.parametrize(
     ("data", "code", "request_id"),
     [
@@ -121,14 +121,23 @@ async def test_a_modern_request_without_its_envelope_or_of_another_revision_is_r
         (b"[" * 100 + b"]" * 100, -32700, None),
     ],
 )
-async def test_what_is_no_message_is_answered_and_the_channel_goes_on(
-    connect, raw, transport, data, code, request_id
-):
-    if transport == "websocket" and b"\xff" in data:
+async def test_what_is_no_message_is_answered_and_the_channel_goes_on(dialect, data, code, request_id):
+    if dialect.transport == "websocket" and b"\xff" in data:
         pytest.skip("a text frame that is no UTF-8 ends a WebSocket, see test_websocket")
-    client = await connect(transport)
+    client = await dialect.open()
     assert error_of(await client.call(data)) == (code, request_id)
-    assert (await client.call(raw.handshake("ping", 1)))["result"] == {}
+    assert "result" in await client.call(dialect.light(1))
+
+
+@pytest.mark.behaviour("envelope.missing-key")
+@pytest.mark.parametrize("key", ["protocolVersion", "clientCapabilities"])
+async def test_a_missing_key_of_the_envelope_is_invalid_params(connect, raw, modern_transport, key):
+    client = await connect(modern_transport)
+    assert "result" in await client.call(raw.modern("tools/list", 1))
+    message = raw.modern("tools/list", 2)
+    del message["params"]["_meta"][f"io.modelcontextprotocol/{key}"]
+    assert error_of(await client.call(message)) == (-32602, 2)
+    assert "result" in await client.call(raw.modern("tools/list", 3))
 
 
 @pytest.mark.behaviour("messages.ids-keep-their-type")
@@ -158,21 +167,21 @@ async def test_a_response_nobody_asked_for_is_dropped(dialect):
 
 
 @pytest.mark.behaviour("errors.text-stays-here")
-async def test_what_a_handler_raises_is_not_told(connect, raw, modern_transport):
-    client = await connect(modern_transport)
-    answer = await client.call(raw.modern("tools/call", 1, name="fail", arguments={}))
+async def test_what_a_handler_raises_is_not_told(dialect):
+    client = await dialect.open()
+    answer = await client.call(dialect.message("tools/call", 1, name="fail", arguments={}))
     assert answer["result"]["isError"] is True
-    answer = await client.call(raw.modern("no/such", 2))
-    assert error_of(answer) == (-32601, 2)
+    assert "swordfish" not in str(answer)
+    assert error_of(await client.call(dialect.message("no/such", 2))) == (-32601, 2)
 
 
 # -- progress, questions, changes --
 
 
 @pytest.mark.behaviour("progress.before-the-answer")
-async def test_progress_comes_before_the_answer_and_names_its_token(connect, raw, modern_transport):
-    client = await connect(modern_transport)
-    message = raw.modern(
+async def test_progress_comes_before_the_answer_and_names_its_token(dialect):
+    client = await dialect.open()
+    message = dialect.message(
         "tools/call", 1, name="steps", arguments={"count": 3, "size": 1}, _meta={"progressToken": 9}
     )
     await client.send(message)

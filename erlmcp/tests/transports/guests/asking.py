@@ -22,6 +22,11 @@ def make() -> MCPServer:
         """Ask the person at the client."""
         return answer.name
 
+    @server.tool()
+    async def greet(greeting: str, answer: Annotated[Answer, Resolve(who)]) -> str:
+        """Greet the person at the client."""
+        return f"{greeting} {answer.name}"
+
     return server
 
 

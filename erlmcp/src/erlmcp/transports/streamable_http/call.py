@@ -268,12 +268,12 @@ class Call:
             self._context.close()
         if self._timer is not None:
             self._timer.cancel()
-        if self._stream is not None:
-            self._stream.leave()
         service = self._service
         if fault is not None:
             self._exchange.tell_correlation()
             self._exchange.is_logged = service.logs_access
+        if self._stream is not None:
+            self._stream.leave()
         if self._resumption is not None and self._track is not None:
             self._resumption.tracks.finish(self._track, payload)
         elif self._exchange.streaming:
