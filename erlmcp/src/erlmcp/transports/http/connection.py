@@ -261,12 +261,8 @@ class HttpConnection(asyncio.Protocol):
 
     def _answer_refusal(self, refusal: Refused) -> None:
         self._server.meter.rejected(f"http-{refusal.status}")
-        request = HttpRequest("", None)
-        request.keep_alive = False
-        self._current = Exchange(request, self)
-        self._current.respond(
-            refusal.status, refusal.reason.encode("utf-8", "replace") + b"\n", heads.PLAIN_TEXT
-        )
+        self._current = Exchange(HttpRequest("", None, keep_alive=False), self)
+        self._current.respond(refusal.status, refusal.said, heads.PLAIN_TEXT)
 
     def hand_over(self) -> tuple[asyncio.Transport, bytes]:
         """Leave the connection to another protocol: the transport, not reading, and what came already."""

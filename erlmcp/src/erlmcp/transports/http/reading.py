@@ -26,6 +26,11 @@ class Refused(Exception):  # noqa: N818 - it becomes a response, not a crash
         self.status = status
         self.reason = reason
 
+    @property
+    def said(self) -> bytes:
+        """The reason as the client hears it."""
+        return self.reason.encode("utf-8", "replace") + b"\n"
+
 
 class Upgrade(Refused):
     """A request that asks for another protocol: what follows ``taken`` bytes is not HTTP any more."""

@@ -33,7 +33,7 @@ class HttpRequest:
         "target",
     )
 
-    def __init__(self, peer: str, local: tuple[str, int] | None) -> None:
+    def __init__(self, peer: str, local: tuple[str, int] | None, *, keep_alive: bool = True) -> None:
         self.peer = peer
         self.local = local
         self.method = b""
@@ -41,7 +41,7 @@ class HttpRequest:
         self.headers = Headers()
         self.body = b""
         self.is_1_1 = True
-        self.keep_alive = True
+        self.keep_alive = keep_alive
         self.known: KnownHead | None = None
         self.grant: Grant | None = None
 
