@@ -77,10 +77,6 @@ def _of_tool(local: Mapping[str, Any]) -> tuple[str, str]:
     return "tools/call", str(local["self"].tool.name)
 
 
-def _of_compiled(local: Mapping[str, Any]) -> tuple[str, str]:
-    return "tools/call", str(local["tool"].tool.name)
-
-
 def _of_kernel(local: Mapping[str, Any]) -> tuple[str, str]:
     method, params = str(local["method"]), local["params"]
     name = params.get("name") if isinstance(params, dict) and method in _NAMED else None
