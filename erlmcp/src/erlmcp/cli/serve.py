@@ -15,7 +15,6 @@ from typing import Any
 from erlmcp.config.errors import ErlmcpError
 from erlmcp.config.keys import changed_session_keys, session_keys
 from erlmcp.config.load import load
-from erlmcp.edge.auth import gate
 from erlmcp.supervisor.endpoints import Endpoints
 from erlmcp.supervisor.hosts import bus_access
 from erlmcp.supervisor.key_change import WorkerKeys
@@ -60,7 +59,10 @@ def run(arguments: ServeArguments) -> int:
         )
     )
     keys = session_keys(os.environ)
-    gate.check(settings.auth)
+    if settings.auth.enabled:
+        from erlmcp.edge.auth.gate import check
+
+        check(settings.auth)
     bus = bus_access(settings.bus, os.environ)
     descriptor = open_log(settings.log.file)
     logs.configure(level=settings.log.level, descriptor=descriptor)

@@ -7,6 +7,7 @@ are secrets and come from ``erlmcp.config.keys``.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
 import json
@@ -159,7 +160,12 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     return values
 
 
-def _split_list(text: str) -> list[str]:
+def _split_list(text: str) -> list[Any]:
+    """Words between commas, or a JSON array where the members are more than words."""
+    if text.lstrip().startswith("["):
+        with contextlib.suppress(ValueError):
+            found = json.loads(text)
+            return found if isinstance(found, list) else [found]
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
@@ -188,7 +194,7 @@ def _validated(values: Mapping[str, Any], sources: Mapping[str, Source]) -> Sett
         fault = faults.errors()[0]
         loc = fault["loc"]
         key = ".".join(str(part) for part in loc[: 2 if loc[0] in _SECTIONS else 1])
-        expected = fault["msg"].removeprefix("Input should be ").lower()
+        expected = fault["msg"].removeprefix("Input should be ").removeprefix("Value error, ").lower()
         raise _bad_value(key, fault["input"], expected, sources.get(key, "default")) from None
 
 

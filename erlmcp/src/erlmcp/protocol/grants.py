@@ -14,6 +14,8 @@ import msgspec
 INVALID_REQUEST: Final = "invalid_request"
 INVALID_TOKEN: Final = "invalid_token"  # noqa: S105 - a word of RFC 6750
 INSUFFICIENT_SCOPE: Final = "insufficient_scope"
+UNAVAILABLE: Final = "temporarily_unavailable"
+"""Of RFC 6749: nobody can tell now whether the token is good."""
 
 
 class Grant:

@@ -89,14 +89,14 @@ class GuestRuntime:
         self.channels = Channels(self._service, bus, gate)
         self._tcp = TcpServer(self.channels)
         self._websocket = WebSocketEndpoint(self.channels)
-        admission = Admission(gate, meter, self._service.rate_limit) if gate is not None else None
-        endpoint = Endpoint(self._service, self._handshake, admission)
+        self._admission = Admission(gate, meter, self._service.rate_limit) if gate is not None else None
+        endpoint = Endpoint(self._service, self._handshake, self._admission)
         self._sse = SseEndpoint(self.channels, bus, keys)
         others = {settings.mcp.websocket_path: self._websocket.handle}
         if settings.mcp.sse_path:
             others[settings.mcp.sse_path] = self._sse.open_stream
             others[settings.mcp.sse_messages_path] = self._sse.take_message
-        routes = Routes(self._service, endpoint, others, self._guest_routes, admission)
+        routes = Routes(self._service, endpoint, others, self._guest_routes, self._admission)
         self._http = HttpServer(settings.http, meter, routes.handle, self._service.turned_away)
         self._secured = Secured(identity, settings, meter) if identity is not None else None
 
@@ -199,6 +199,7 @@ class GuestRuntime:
         connections = self._http.connections + self._tcp.connections + self._websocket.connections
         connections += self._secured.handshakes if self._secured is not None else 0
         in_flight = self._service.in_flight + self._guest_routes.in_flight + self._service.tasks.running
+        in_flight += self._admission.waiting if self._admission is not None else 0
         return Counts(in_flight, connections, self._service.streams)
 
     async def close(self) -> None:
@@ -207,8 +208,10 @@ class GuestRuntime:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self._service.close(CLOSE_TIMEOUT_S / 2)
                 await self._guest_routes.close()
+                if self._admission is not None:
+                    await self._admission.close()
                 if self._gate is not None:
-                    self._gate.close()
+                    await self._gate.close()
                 if self._secured is not None:
                     self._secured.close()
                 self._tcp.close()

@@ -8,10 +8,11 @@ a token stands in a request is ``bearer``, what is said to the client ``challeng
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
 
 from erlmcp.config.errors import ErlmcpError
@@ -26,7 +27,12 @@ from erlmcp.telemetry.logs import Log
 MAX_KEPT: Final = 10_000
 """Tokens found good that are remembered; when all places are taken it begins anew."""
 
+JWT_DOTS: Final = 2
 UNKNOWN: Final = Denial(401, INVALID_TOKEN, "the token is not known here, or no longer")
+
+if TYPE_CHECKING:
+    from erlmcp.edge.auth.fetching import Fetcher
+    from erlmcp.edge.auth.jwt_tokens import JwtTokens
 
 log = Log(__name__)
 
@@ -36,12 +42,14 @@ class Gate:
 
     Args:
         settings: whose tokens are good; what is named there has been read once by ``check``.
+        wall_clock: seconds of the epoch.
 
     Raises:
-        ErlmcpError: auth.tokens-file, auth.bad-token-line.
+        ErlmcpError: auth.tokens-file, auth.bad-token-line, auth.incomplete.
     """
 
-    def __init__(self, settings: AuthSettings) -> None:
+    def __init__(self, settings: AuthSettings, wall_clock: Callable[[], float] = time.time) -> None:
+        _require_complete(settings)
         self._settings = settings
         self._loop = asyncio.get_running_loop()
         self._now = self._loop.time
@@ -56,14 +64,22 @@ class Gate:
             self._seen = _stamp(settings.tokens_file)
             self._static = static_tokens.read(Path(settings.tokens_file))
             self._tasks.append(self._loop.create_task(self._reload_for_ever()))
+        self._fetcher: Fetcher | None = None
+        self._jwt: JwtTokens | None = None
+        if settings.issuers:  # else what it takes is never imported
+            from erlmcp.edge.auth.fetching import Fetcher
+            from erlmcp.edge.auth.jwt_tokens import JwtTokens
+
+            self._fetcher = Fetcher(settings.fetch_timeout_s)
+            self._jwt = JwtTokens(settings, self._fetcher, partial(self.revoke, _is_gone_key), wall_clock)
 
     @property
     def required_scopes(self) -> tuple[str, ...]:
         """What every token must have."""
         return self._settings.required_scopes
 
-    def judge(self, headers: Headers, target: bytes) -> Grant | Denial:
-        """Whether a request has a token that is good.
+    def judge(self, headers: Headers, target: bytes) -> Grant | Denial | None:
+        """Whether a request has a token that is good; None if somebody must be asked, which ``ask`` does.
 
         Args:
             headers: of the request.
@@ -81,12 +97,36 @@ class Gate:
             self._keep(credential, verdict)
         return verdict
 
-    def judge_token(self, token: str) -> Grant | Denial:
-        """Whether a token is good."""
+    async def ask(self, headers: Headers, target: bytes) -> Grant | Denial:
+        """As ``judge``, and ask whom it takes. It takes no longer than the issuers are given."""
+        token = token_in(headers, target)
+        if isinstance(token, Denial):
+            return token
+        verdict = await self.ask_token(token)
+        if isinstance(verdict, Grant):
+            self._keep(headers.raw(b"authorization"), verdict)
+        return verdict
+
+    def judge_token(self, token: str) -> Grant | Denial | None:
+        """Whether a token is good; None if somebody must be asked, which ``ask_token`` does."""
         line = self._static.find(token)
-        if line is None:
+        if line is not None:
+            return self._taken(self._grant_of(token, line))
+        if self._jwt is None or not _is_jwt(token):
             return UNKNOWN
-        verdict = Grant(
+        verdict = self._jwt.judge(token)
+        return self._taken(verdict) if isinstance(verdict, Grant) else verdict
+
+    async def ask_token(self, token: str) -> Grant | Denial:
+        """As ``judge_token``, and ask whom it takes."""
+        verdict = self.judge_token(token)
+        if verdict is None and self._jwt is not None:
+            verdict = await self._jwt.ask(token)
+            verdict = self._taken(verdict) if isinstance(verdict, Grant) else verdict
+        return verdict or UNKNOWN
+
+    def _grant_of(self, token: str, line: StaticToken) -> Grant:
+        return Grant(
             token,
             client_id=line.name,
             subject=line.name,
@@ -94,7 +134,6 @@ class Gate:
             good_until=self._now() + self._settings.verdict_max_age_s,
             basis=line,
         )
-        return self._taken(verdict)
 
     def _taken(self, grant: Grant) -> Grant | Denial:
         """A grant that has what every token must have."""
@@ -149,12 +188,16 @@ class Gate:
     def _tell_refused(self, fault: ErlmcpError) -> None:
         log.error("auth.tokens-not-reloaded", error_id=fault.error_id, message=fault.message, hint=fault.hint)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Look at nothing any more."""
         for task in self._tasks:
             task.cancel()
         for watch in list(self._watches):
             watch.cancel()
+        if self._jwt is not None:
+            self._jwt.close()
+        if self._fetcher is not None:
+            await self._fetcher.close()
 
 
 class Watch:
@@ -166,22 +209,40 @@ class Watch:
         self._grant = grant
         self._on_end = on_end
         self._timer = self._loop.call_at(grant.good_until, self.look)
+        self._asking: asyncio.Task[None] | None = None
 
     def look(self) -> None:
         """Judge the token again if the last judgement has run out."""
         self._timer.cancel()
-        if self._loop.time() >= self._grant.good_until:
-            verdict = self._gate.judge_token(self._grant.token)
-            if not isinstance(verdict, Grant):
-                self.cancel()
-                self._on_end()
-                return
+        if self._asking is not None:
+            return
+        if self._loop.time() < self._grant.good_until:
+            self._timer = self._loop.call_at(self._grant.good_until, self.look)
+            return
+        verdict = self._gate.judge_token(self._grant.token)
+        if verdict is None:
+            self._asking = self._loop.create_task(self._ask())
+        else:
+            self._take(verdict)
+
+    async def _ask(self) -> None:
+        verdict = await self._gate.ask_token(self._grant.token)
+        self._asking = None
+        self._take(verdict)
+
+    def _take(self, verdict: Grant | Denial) -> None:
+        if isinstance(verdict, Grant):
             self._grant = verdict
-        self._timer = self._loop.call_at(self._grant.good_until, self.look)
+            self._timer = self._loop.call_at(verdict.good_until, self.look)
+        else:
+            self.cancel()
+            self._on_end()
 
     def cancel(self) -> None:
         """Nobody wants to know any more."""
         self._timer.cancel()
+        if self._asking is not None:
+            self._asking.cancel()
         self._gate.unwatch(self)
 
 
@@ -189,14 +250,34 @@ def check(settings: AuthSettings) -> None:
     """Read what the settings name, so that a server that could let nobody in does not start.
 
     Raises:
-        ErlmcpError: auth.tokens-file, auth.bad-token-line.
+        ErlmcpError: auth.tokens-file, auth.bad-token-line, auth.incomplete.
     """
+    _require_complete(settings)
     if settings.tokens_file:
         static_tokens.read(Path(settings.tokens_file))
 
 
+def _require_complete(settings: AuthSettings) -> None:
+    """Not a rule of the schema: the parts may come from different sources."""
+    if settings.issuers and not settings.resource:
+        raise ErlmcpError(
+            "auth.incomplete",
+            "auth.issuers are named without auth.resource, got nothing; expected the URL of this server for"
+            " which tokens must be made",
+            hint='resource = "https://mcp.example.com/mcp" under [auth], as clients name this server',
+        )
+
+
 def _is_no_line_of(tokens: StaticTokens, basis: object) -> bool:
     return isinstance(basis, StaticToken) and basis not in tokens
+
+
+def _is_gone_key(basis: object) -> bool:
+    return getattr(basis, "gone", False) is True
+
+
+def _is_jwt(token: str) -> bool:
+    return token.count(".") == JWT_DOTS
 
 
 def _stamp(file: str) -> tuple[int, ...] | None:

@@ -23,7 +23,7 @@ from erlmcp.edge.auth.gate import Gate
 from erlmcp.protocol import jsonrpc
 from erlmcp.protocol.eras import HANDSHAKE, MODERN, is_modern_version
 from erlmcp.protocol.faults import Fault
-from erlmcp.protocol.grants import Denial
+from erlmcp.protocol.grants import Grant
 from erlmcp.protocol.headers import Headers
 from erlmcp.protocol.jsonrpc import Malformed, Request
 from erlmcp.protocol.modern import Envelope, check_request
@@ -78,7 +78,7 @@ class CompiledCalls:
         False if it must go the ordinary way, and then nothing has happened.
         """
         service, turn, gate = self._service, self._service.turn, self._gate
-        if gate is not None and isinstance(gate.judge(known.request.headers, known.request.target), Denial):
+        if gate is not None and not isinstance(gate.judge(known.request.headers, b""), Grant):
             return False
         call = decode_plain_call(body, max_depth=self._max_depth)
         if call is None:

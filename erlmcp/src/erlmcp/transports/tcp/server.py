@@ -12,8 +12,10 @@ import socket
 from typing import Final
 
 from erlmcp.edge.auth.gate import Gate
-from erlmcp.protocol.grants import Denial
+from erlmcp.protocol.grants import Denial, Grant
+from erlmcp.telemetry.logs import Log
 from erlmcp.transports.accepting import Accepting
+from erlmcp.transports.admission import NOBODY_KNOWS
 from erlmcp.transports.duplex.channels import Channels
 from erlmcp.transports.duplex.line_wire import LineWire
 from erlmcp.transports.duplex.peer import Peer
@@ -22,6 +24,7 @@ from erlmcp.transports.tcp.greeting import MALFORMED, MAX_LINE_BYTES, fault_of, 
 from erlmcp.transports.tls import LINES, Secured, TlsAccepting
 
 TRANSPORT: Final = "tcp"
+log = Log(__name__)
 
 _HTTP: Final = (b"HTTP/1.1", b"HTTP/1.0")
 """How the first line of every browser ends, whatever a page makes it send after it."""
@@ -40,6 +43,8 @@ class TcpWire(LineWire):
         self._peer: Peer | None = None
         self._unread = 0
         self._token_timer: asyncio.TimerHandle | None = None
+        self._asking: asyncio.Task[None] | None = None
+        self._early: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, or close it at once when there are too many."""
@@ -64,6 +69,8 @@ class TcpWire(LineWire):
         self._server.wires.discard(self)
         if self._token_timer is not None:
             self._token_timer.cancel()
+        if self._asking is not None:
+            self._asking.cancel()
         super().connection_lost(exc)
 
     # -- the access token --
@@ -87,6 +94,8 @@ class TcpWire(LineWire):
             self._refuse_line("these are lines of JSON, not HTTP")
         elif self._token_timer is None:
             super().deliver(message)
+        elif self._asking is not None:
+            self._early.append(message)  # what came in one piece with the token; no more is read
         elif not self._leaving:
             self._take_token(message)
 
@@ -94,6 +103,24 @@ class TcpWire(LineWire):
         assert self._gate is not None
         token = token_in_line(line)
         verdict = token if isinstance(token, Denial) else self._gate.judge_token(token)
+        if verdict is None:
+            self.hold(reading=False)
+            self._asking = self._loop.create_task(self._ask(self._gate, str(token)))
+        else:
+            self._take_verdict(verdict)
+
+    async def _ask(self, gate: Gate, token: str) -> None:
+        verdict: Grant | Denial = NOBODY_KNOWS
+        try:
+            verdict = await gate.ask_token(token)
+        except Exception:
+            log.exception("auth.asking-failed")
+        self._asking = None
+        self._loop.call_soon(self._take_verdict, verdict)  # outside of any task, as usual
+
+    def _take_verdict(self, verdict: Grant | Denial) -> None:
+        if self._leaving:
+            return
         if isinstance(verdict, Denial):
             self._turn_away(verdict)
             return
@@ -101,6 +128,11 @@ class TcpWire(LineWire):
         if self._channel is not None and self._peer is not None:
             self._peer.grant = verdict
             self._channels.watch(self._channel, verdict)
+        if self._held:
+            self.hold(reading=True)
+        early, self._early = self._early, []
+        for message in early:
+            self.deliver(message)
 
     def _token_is_late(self) -> None:
         self._turn_away(Denial(401, "", f"no token came within {self._limits.header_timeout_s:g} s"))
