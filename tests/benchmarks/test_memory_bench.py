@@ -30,7 +30,7 @@ def test_sessions_that_a_server_keeps_are_seen():
 
 @pytest.mark.parametrize("kind", ["get", "listen"])
 def test_open_streams_are_held_and_seen(ours, kind):
-    found = of_streams(ours, kind, 5, 400)  # so many that pages which the server frees meanwhile do not hide them
+    found = of_streams(ours, kind, 5, 400)  # many, lest pages that are freed meanwhile hide them
     assert found.most > 1_000, "no connection costs less"
 
 

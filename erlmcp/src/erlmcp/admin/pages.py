@@ -7,7 +7,6 @@ id, a message and a hint. Listening is ``erlmcp.admin.server``.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -21,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from erlmcp.admin.service import Reads, Service
 from erlmcp.config.errors import ErlmcpError
+from erlmcp.config.urls import is_loopback
 from erlmcp.telemetry.exposition import CONTENT_TYPE
 from erlmcp.telemetry.logs import Log
 
@@ -65,12 +65,7 @@ class LoopbackHostOnly:
 
 def _is_loopback(host: str) -> bool:
     name = host.rpartition(":")[0] if ":" in host.rpartition("]")[2] else host
-    if name == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name.strip("[]")).is_loopback
-    except ValueError:
-        return False
+    return is_loopback(name.strip("[]"))
 
 
 def _application(routes: list[Route]) -> Starlette:

@@ -40,7 +40,7 @@ from pydantic import BaseModel, ValidationError
 
 from erlmcp.dispatch import at_once, sdk_private
 from erlmcp.dispatch.compiled_answers import Shapes, converted, encode
-from erlmcp.dispatch.compiled_tools import Answer, Handler, RequestId, Unwritten
+from erlmcp.dispatch.compiled_tools import Answer, CallNow, Handler, RequestId, Unwritten
 from erlmcp.dispatch.guest import Guest
 from erlmcp.dispatch.on_demand import OnDemand
 
@@ -60,13 +60,13 @@ class CompiledTool:
         "_function",
         "_is_async",
         "_metadata",
+        "_never_waits",
         "_parts",
         "_server",
         "_text_only",
         "_validate",
         "_writes_int",
         "_writes_text",
-        "never_waits",
         "tool",
     )
 
@@ -79,8 +79,7 @@ class CompiledTool:
         self._function: Callable[..., Any] = tool.fn
         self._is_async = tool.is_async
         self._context_name = tool.context_kwarg
-        self.never_waits = tool.is_async and tool.context_kwarg is None and at_once.never_waits(tool.fn)
-        """Whether a call runs from its first to its last line without giving the event loop a turn."""
+        self._never_waits = tool.is_async and tool.context_kwarg is None and at_once.never_waits(tool.fn)
         self._arguments = metadata.arg_model
         self._validate = _validator_of(metadata)
         self._text_only = _text_only(metadata)
@@ -90,6 +89,11 @@ class CompiledTool:
     def is_current(self) -> bool:
         """Whether the tool still has the parts that were compiled."""
         return _parts_of(self.tool) == self._parts
+
+    @property
+    def now(self) -> CallNow | None:
+        """As ``Compiled.now``."""
+        return self.call_now if self._never_waits else None
 
     @property
     def looks_at_request(self) -> bool:
@@ -124,7 +128,7 @@ class CompiledTool:
     def call_now(
         self, request_id: RequestId, arguments: dict[str, Any], shapes: Shapes, turn: at_once.Turn
     ) -> Answer:
-        """As ``Compiled.call_now``."""
+        """``call`` for a tool that never waits."""
         try:
             keywords = self._keywords(arguments)
         except MCPError:

@@ -47,7 +47,8 @@ class CompiledFastMCPTool:
 
     __slots__ = ("_handler", "_parts", "_server", "tool")
 
-    never_waits: Final = False
+    now: Final = None
+    """FastMCP's own steps wait."""
     looks_at_request: Final = True
     """Any function may: FastMCP's contexts are found through context variables."""
 
@@ -86,10 +87,6 @@ class CompiledFastMCPTool:
         if payload is None:
             raise Unwritten(fastmcp_private.Ended(server, outcome).handle)
         return Answer(payload, False)
-
-    def call_now(self, *_: Any) -> Answer:
-        """Never called: ``never_waits`` is false."""
-        raise NotImplementedError
 
 
 class FastMCPTools:

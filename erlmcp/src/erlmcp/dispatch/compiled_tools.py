@@ -35,12 +35,17 @@ class Answer(msgspec.Struct, frozen=True):
     failed: bool
 
 
+CallNow = Callable[[RequestId, dict[str, Any], Any, Turn], Answer]
+"""``Compiled.call`` without a task: takes the id, the arguments, the shapes, and the turn to run in."""
+
+
 class Compiled(Protocol):
     """One tool."""
 
     @property
-    def never_waits(self) -> bool:
-        """Whether a call runs from its first to its last line without giving the event loop a turn."""
+    def now(self) -> CallNow | None:
+        """How to call it at once, if a call runs from its first to its last line without giving the event
+        loop a turn. Raises as ``call``."""
 
     @property
     def looks_at_request(self) -> bool:
@@ -55,9 +60,6 @@ class Compiled(Protocol):
             MCPError: the tool wants a protocol error.
             Unwritten: the answer is for the kernel.
         """
-
-    def call_now(self, request_id: RequestId, arguments: dict[str, Any], shapes: Any, turn: Turn) -> Answer:
-        """``call`` for a tool that never waits, without a task of its own. Raises as ``call``."""
 
 
 class CompiledTools(Protocol):

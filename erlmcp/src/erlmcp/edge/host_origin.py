@@ -4,11 +4,11 @@ pages of strangers. It is no authentication; a program that is no browser can wr
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 from typing import Final
 
 from erlmcp.config.schema import McpSettings
+from erlmcp.config.urls import is_loopback
 from erlmcp.protocol.headers import Headers
 
 logger = logging.getLogger(__name__)
@@ -69,7 +69,9 @@ class Guard:
         if text in self._allowed_origins:
             return True
         scheme, _, rest = text.partition("://")
-        return scheme in ("http", "https") and _without_port(rest) in _LOOPBACK_NAMES and _is_loopback(local)
+        if scheme not in ("http", "https") or _without_port(rest) not in _LOOPBACK_NAMES:
+            return False
+        return local is not None and is_loopback(local[0])
 
     def _tell(self, what: bytes, setting: str) -> None:
         """Once for each value: it is the failure that operators meet most, and they need the setting."""
@@ -103,12 +105,3 @@ def _without_port(host: str) -> str:
         return host.partition("]")[0] + "]"
     name, colon, port = host.rpartition(":")
     return name if colon and port.isdigit() else host
-
-
-def _is_loopback(local: tuple[str, int] | None) -> bool:
-    if local is None:
-        return False
-    try:
-        return ipaddress.ip_address(local[0]).is_loopback
-    except ValueError:
-        return False

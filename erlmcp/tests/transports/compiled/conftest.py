@@ -213,7 +213,7 @@ def any_bench(request):
 @contextmanager
 def counting(found: Bench, kind: type, monkeypatch: Any) -> Any:
     """Count the compiled calls of tools of a kind."""
-    original, original_now = kind.call, kind.call_now
+    original, original_now = kind.call, getattr(kind, "call_now", None)
 
     def counted(*arguments: Any) -> Any:
         found.compiled += 1
@@ -225,7 +225,8 @@ def counting(found: Bench, kind: type, monkeypatch: Any) -> Any:
         return original_now(*arguments)
 
     monkeypatch.setattr(kind, "call", counted)
-    monkeypatch.setattr(kind, "call_now", counted_now)
+    if original_now is not None:
+        monkeypatch.setattr(kind, "call_now", counted_now)
     yield found
 
 

@@ -84,7 +84,7 @@ async def test_large_answers_to_calls_that_came_together_do_not_pile_up(connect,
     client = await connect("tcp")
     compiled = client.served.runtime.channels._compiled
     most = []
-    monkeypatch.setattr(compiled, "answer_now", lambda _, plain, *rest: big_answer(client, plain, rest, most))
+    monkeypatch.setattr(compiled, "answer_now", lambda _, call, *rest: big_answer(client, call, rest, most))
     await client.call(raw.modern("server/discover", "first"))
     calls = [raw.modern("tools/call", n, name="add", arguments={"a": 1, "b": 2}) for n in range(40)]
     await client.write(b"\n".join(json.dumps(call).encode() for call in calls))
@@ -93,12 +93,12 @@ async def test_large_answers_to_calls_that_came_together_do_not_pile_up(connect,
     assert max(most) <= MOST_GATHERED_BYTES, "beyond it they are written"
 
 
-def big_answer(client, plain, rest, most):
-    _, answer, _ = rest
+def big_answer(client, call, rest, most):
+    _, _, answer, _ = rest
     [wire] = client.served.runtime._tcp.wires
     most.append(sum(len(each) for each in wire._gathered))
     text = "x" * 20_000
-    answer(f'{{"jsonrpc":"2.0","id":{plain[0].id},"result":{{"text":"{text}"}}}}'.encode())
+    answer(f'{{"jsonrpc":"2.0","id":{call.id},"result":{{"text":"{text}"}}}}'.encode())
 
 
 async def test_an_envelope_of_another_revision_is_refused_on_the_short_way_too(connect, raw):

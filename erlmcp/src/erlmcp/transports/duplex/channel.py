@@ -174,9 +174,9 @@ class DuplexChannel:
             version = connection.protocol_version
         if service.rate_limit.wait_s(self._peer.address):
             return False
-        ended = None
-        if plain[1].never_waits and not self._wire.is_behind and service.turn.is_free:
-            ended = compiled.answer_now(era, plain, version, self._wire.answer, self.transport_name)
+        ended, call_now = None, plain[1].now
+        if call_now is not None and not self._wire.is_behind and service.turn.is_free:
+            ended = compiled.answer_now(era, call, call_now, version, self._wire.answer, self.transport_name)
             if ended is None:
                 self._served = True
                 self._leave_if_done()

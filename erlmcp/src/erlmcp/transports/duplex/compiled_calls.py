@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from mcp.server.connection import Connection
 
-from erlmcp.dispatch.compiled_tools import Answer, Compiled, CompiledTools, Unwritten
+from erlmcp.dispatch.compiled_tools import Answer, CallNow, Compiled, CompiledTools, Unwritten
 from erlmcp.dispatch.compiling import compiled_tools
 from erlmcp.dispatch.context import CallContext
 from erlmcp.dispatch.on_demand import OnDemand
@@ -78,7 +78,8 @@ class CompiledCalls:
     def answer_now(
         self,
         era: str,
-        plain: tuple[PlainCall, Compiled],
+        call: PlainCall,
+        call_now: CallNow,
         version: str,
         answer: Callable[[bytes], None],
         transport: str,
@@ -87,11 +88,11 @@ class CompiledCalls:
 
         What is returned is what it ended with when a task must make the answer: then ``start`` finishes it.
         """
-        service, (call, tool) = self._service, plain
+        service = self._service
         began = time.perf_counter()
         correlation = Correlation()
         try:
-            made = tool.call_now(
+            made = call_now(
                 call.id,
                 call.params.arguments,
                 self._tools.shapes(version),

@@ -85,7 +85,10 @@ class CompiledCalls:
             return False
         plain = call.params
         tool = self._tools.find(plain.name)
-        if tool is None or not tool.never_waits or service.is_full or not turn.is_free:
+        if tool is None or service.is_full or not turn.is_free:
+            return False
+        call_now = tool.now
+        if call_now is None:
             return False
         session = None
         if plain.meta:
@@ -104,7 +107,7 @@ class CompiledCalls:
         correlation = Correlation.of(passing) if passing else Correlation()
         try:
             shapes = self._tools.shapes(version)
-            answer = tool.call_now(call.id, plain.arguments, shapes, turn.for_request(correlation))
+            answer = call_now(call.id, plain.arguments, shapes, turn.for_request(correlation))
         except BaseException as ended:  # noqa: BLE001 - a task raises it, as for any other tool
             self._start(wire.exchange_for(known, body, passing), head, call, tool, session, ended)
             return True
