@@ -1,8 +1,8 @@
 -- The load: one prepared request for each session, a fresh id each time, and one line of JSON at the end.
 -- Where a header field holds @TRACE@ the id stands there, too.
--- Arguments after "--": file of header fields, file of the body, file of session ids, mean pause in ms (or 0).
+-- Arguments after "--": file of header fields, file of the body, file of session ids.
 
-local prepared, tail, next_one, next_id, pause, traced = {}, "", 0, 1000000, 0, false
+local prepared, tail, next_one, next_id, traced = {}, "", 0, 1000000, false
 local least_id, most_id = 1000000, 9999999 -- ids of one length, so that content-length never changes
 
 local function read(path)
@@ -23,7 +23,6 @@ function init(arguments)
   if #prepared == 0 then prepared[1] = head .. "\r\n" .. before end
   tail = after
   traced = prepared[1]:find("@TRACE@", 1, true) ~= nil
-  pause = tonumber(arguments[4])
 end
 
 function request()
@@ -33,11 +32,6 @@ function request()
   if traced then request = request:gsub("@TRACE@", next_id) end
   return request .. next_id .. tail
 end
-
-local function paced() return math.random(0, math.floor(2 * pause)) end
-
--- wrk pauses only if delay is defined, so it is defined only for a paced run.
-if os.getenv("BENCH_PACED") == "1" then delay = paced end
 
 function done(summary, latency, _)
   local errors = summary.errors

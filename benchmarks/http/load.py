@@ -1,15 +1,17 @@
-"""Drives wrk, the load generator, pinned to a core of its own."""
+"""Drives the load generators on a core of their own: wrk as fast as it goes, ``pacer`` at an even rate."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
+from benchmarks.http import pacer
 from benchmarks.http.messages import HOST, Message
 
 LOAD_CORE: Final = 1
@@ -45,6 +47,8 @@ class Load:
     """A request, written down once for the load generator."""
 
     port: int
+    message: Message
+    sessions: list[str]
     files: tuple[Path, Path, Path]
 
     @classmethod
@@ -58,10 +62,10 @@ class Load:
         files = (folder / "fields", folder / "body", folder / "sessions")
         for file, text in zip(files, texts, strict=True):
             file.write_text(text, newline="")
-        return cls(port, files)
+        return cls(port, message, sessions, files)
 
-    def run(self, connections: int, duration_s: int, *, pause_ms: float = 0) -> Loaded:
-        """Load the server; with a pause, each connection rests that long on average between two requests.
+    def run(self, connections: int, duration_s: int) -> Loaded:
+        """Load the server as fast as it answers.
 
         Raises:
             LoadError: wrk is missing or failed.
@@ -71,7 +75,7 @@ class Load:
         command = [
             "taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{connections}", f"-d{duration_s}s",
             "--timeout", f"{_ANSWER_TIMEOUT_S}s", "-s", str(_SCRIPT), f"http://{HOST}:{self.port}", "--",
-            *(str(file) for file in self.files), f"{pause_ms:.3f}",
+            *(str(file) for file in self.files),
         ]  # fmt: skip
         ran = subprocess.run(
             command,
@@ -79,12 +83,44 @@ class Load:
             text=True,
             check=False,
             timeout=duration_s + _SLACK_S,
-            env={**os.environ, "BENCH_PACED": "1" if pause_ms else "0"},
         )
         _, mark, line = ran.stdout.partition(_MARK)
         if not mark:
             raise LoadError(f"wrk failed: {(ran.stdout + ran.stderr)[-400:]}")
         return _read(json.loads(line.splitlines()[0]))
+
+    def run_evenly(self, connections: int, duration_s: float, rate_per_s: float) -> Loaded:
+        """Load the server with requests that are due at even intervals, on an open loop.
+
+        Raises:
+            LoadError: the load generator failed.
+        """
+        order = pacer.Order(
+            self.port,
+            self.message.fields,
+            self.message.body,
+            self.sessions,
+            connections,
+            rate_per_s,
+            duration_s,
+        )
+        ran = subprocess.run(
+            ["taskset", "-c", str(LOAD_CORE), sys.executable, "-m", "benchmarks.http.pacer"],
+            input=msgspec.json.encode(order),
+            capture_output=True,
+            check=False,
+            cwd=Path(__file__).resolve().parents[2],
+            timeout=duration_s + _SLACK_S,
+        )
+        if ran.returncode:
+            raise LoadError(f"the load generator failed: {ran.stderr[-400:].decode('utf-8', 'replace')}")
+        counted = msgspec.json.decode(ran.stdout, type=pacer.Counted)
+        if not counted.requests:
+            raise LoadError("not one request was answered")
+        per_request = counted.bytes / counted.requests
+        return Loaded(
+            counted.requests, counted.elapsed_s, counted.p50_ms, counted.p99_ms, per_request, counted.bad
+        )
 
 
 def _read(counted: dict[str, int]) -> Loaded:

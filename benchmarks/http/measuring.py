@@ -62,7 +62,7 @@ def measure(target: Target, *, duration_s: int, warm_up_s: int, tail: bool) -> S
         warm = load.run(CONNECTIONS, warm_up_s)
         loaded, cpu_us, noise = under_load(lambda: load.run(CONNECTIONS, duration_s), server.pid)
         require_right(target.name, warm, loaded)
-        ratio = _tail(load, loaded, duration_s) if tail else None
+        ratio = _tail(target.name, load, loaded, duration_s) if tail else None
         check_answer(server.port, message, session)
         memory_mb = machine.memory_mb(server.pid)
     return Sample(loaded.rate_per_s, loaded.p50_ms, loaded.p99_ms, cpu_us, noise, memory_mb, ratio)
@@ -97,9 +97,8 @@ def require_right(name: str, warm: Loaded, loaded: Loaded) -> None:
         raise WrongAnswerError(f"{name}: the length of the answers changed while they were measured")
 
 
-def _tail(load: Load, loaded: Loaded, duration_s: int) -> float:
-    """The p99 over the p50 when requests come at 70 % of the rate that was just measured."""
-    interval_ms = 1e3 * CONNECTIONS / (loaded.rate_per_s * PACED_SHARE)
-    # An unloaded answer takes about one request's share of the core.
-    paced = load.run(CONNECTIONS, duration_s, pause_ms=max(1.0, interval_ms - 1e3 / loaded.rate_per_s))
+def _tail(name: str, load: Load, loaded: Loaded, duration_s: int) -> float:
+    """The p99 over the p50 when requests come evenly, at 70 % of the rate that was just measured."""
+    paced = load.run_evenly(CONNECTIONS, duration_s, loaded.rate_per_s * PACED_SHARE)
+    require_right(name, loaded, paced)
     return paced.p99_ms / paced.p50_ms
