@@ -15,6 +15,7 @@ from typing import Any
 from erlmcp.config.errors import ErlmcpError
 from erlmcp.config.keys import changed_session_keys, session_keys
 from erlmcp.config.load import load
+from erlmcp.config.schema import Settings, TlsSettings
 from erlmcp.supervisor.endpoints import Endpoints
 from erlmcp.supervisor.hosts import bus_access
 from erlmcp.supervisor.key_change import WorkerKeys
@@ -58,11 +59,8 @@ def run(arguments: ServeArguments) -> int:
             factory=arguments.factory,
         )
     )
+    check(settings, os.environ)
     keys = session_keys(os.environ)
-    if settings.auth.enabled:
-        from erlmcp.edge.auth.gate import check
-
-        check(settings.auth)
     bus = bus_access(settings.bus, os.environ)
     descriptor = open_log(settings.log.file)
     logs.configure(level=settings.log.level, descriptor=descriptor)
@@ -81,6 +79,24 @@ def run(arguments: ServeArguments) -> int:
         return await Master(plan).run()
 
     return asyncio.run(serve())
+
+
+def check(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Judge everything that a configuration names beyond itself: keys, tokens, certificates, the bus.
+
+    Raises:
+        ErlmcpError: what would keep a server from starting.
+    """
+    session_keys(environ)
+    bus_access(settings.bus, environ)
+    if settings.auth.enabled:
+        from erlmcp.edge.auth import gate
+
+        gate.check(settings.auth)
+    if settings.tls != TlsSettings():
+        from erlmcp.edge.certificates import read
+
+        read(settings.tls, utc_now())
 
 
 def open_log(file: str) -> int:
