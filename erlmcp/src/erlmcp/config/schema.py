@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from erlmcp.config.urls import identifier, loopback_or_https
 
-_ONE_LINE: Final = r"^[^\r\n]*$"
+ONE_LINE: Final = r"^[^\r\n]*$"
 """A path. The text of a key or a certificate itself has lines, and does not belong in a configuration."""
 
 
@@ -159,17 +159,17 @@ class TlsSettings(_Section):
 
     certificate: str = Field(
         "",
-        pattern=_ONE_LINE,
+        pattern=ONE_LINE,
         description="Path of the certificate and the intermediates that follow it, PEM; empty means no TLS.",
     )
     key: str = Field(
         "",
-        pattern=_ONE_LINE,
+        pattern=ONE_LINE,
         description="Path of the private key, PEM, not encrypted, open to its owner only (mode 0600).",
     )
     client_ca: str = Field(
         "",
-        pattern=_ONE_LINE,
+        pattern=ONE_LINE,
         description="Path of the authorities of clients, PEM; a client without a certificate of theirs is"
         " refused (mutual TLS). Empty asks for none.",
     )
@@ -242,7 +242,7 @@ class AuthSettings(_Section):
 
     tokens_file: str = Field(
         "",
-        pattern=_ONE_LINE,
+        pattern=ONE_LINE,
         description="Path of the digests of static tokens, which only its owner may write; erlmcp token NAME"
         " makes a line. Empty takes none.",
     )
@@ -312,7 +312,7 @@ class BusSettings(_Section):
     )
     ca_file: str = Field(
         "",
-        pattern=_ONE_LINE,
+        pattern=ONE_LINE,
         description="Certificates that rediss:// trusts; empty means those of the system.",
     )
 
