@@ -317,6 +317,21 @@ class BusSettings(_Section):
     )
 
 
+class DashboardSettings(_Section):
+    """The page for people at /dashboard of the admin listener."""
+
+    enabled: bool = Field(True, description="Whether there is one; if not, nothing is remembered for it.")
+    interval_s: float = Field(
+        2.0, ge=0.2, le=15, description="How often the server looks at itself for it, seconds."
+    )
+    max_viewers: int = Field(
+        16, ge=1, le=100, description="Browsers that are told changes as they come; more are refused."
+    )
+    cut_after_s: float = Field(
+        10.0, ge=0.5, le=120, description="A browser that takes nothing for this long is cut off, seconds."
+    )
+
+
 class LogSettings(_Section):
     """What is written about the running service: JSON lines on standard error, or to a file."""
 
@@ -357,4 +372,5 @@ class Settings(_Section):
     tls: TlsSettings = Field(default_factory=TlsSettings)
     auth: AuthSettings = Field(default_factory=AuthSettings)
     bus: BusSettings = Field(default_factory=BusSettings)
+    dashboard: DashboardSettings = Field(default_factory=DashboardSettings)
     log: LogSettings = Field(default_factory=LogSettings)
