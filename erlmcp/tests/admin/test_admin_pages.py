@@ -6,7 +6,18 @@ import pytest
 
 import erlmcp
 
-PAGES = ["/health", "/ready", "/metrics", "/config", "/listeners", "/generations"]
+PAGES = [
+    "/health",
+    "/ready",
+    "/metrics",
+    "/config",
+    "/listeners",
+    "/generations",
+    "/dashboard",
+    "/dashboard/dashboard.css",
+    "/dashboard/dashboard.js",
+    "/dashboard/icon.svg",
+]
 
 _INITIALIZE = {
     "protocolVersion": "2025-11-25",

@@ -94,7 +94,6 @@ def _header(parts: dict[str, Html]) -> Html:
     return el(
         "header",
         el("h1", el("span", parts["about"], id="about")),
-        el("div", parts["state"], id="state", role="status"),
         el(
             "p",
             el("span", "still", id="live", class_="live"),
@@ -102,6 +101,7 @@ def _header(parts: dict[str, Html]) -> Html:
             el("span", parts["clock"], id="clock"),
             class_="when",
         ),
+        el("div", parts["state"], id="state", role="status"),
     )
 
 
@@ -127,8 +127,12 @@ def _main(parts: dict[str, Html]) -> Html:
         _section("Methods", _table("Methods", _METHODS, parts["methods"], "methods"), wide=True),
         _section("Limits", _table("Limits", _LIMITS, parts["limits"], "limits")),
         _section("Parts", _table("Parts", _COMPONENTS, parts["components"], "components")),
-        _section("Turned away", _table("Turned away", _REJECTED, parts["rejected"], "rejected")),
-        _section("Blocked event loops", _table("Blocked event loops", _BLOCKED, parts["blocked"], "blocked")),
+        el(
+            "div",
+            _section("Turned away", _table("Turned away", _REJECTED, parts["rejected"], "rejected")),
+            _section("Blocked event loops", _table("Blocked loops", _BLOCKED, parts["blocked"], "blocked")),
+            class_="stack",
+        ),
     )
 
 

@@ -113,7 +113,7 @@ class Viewer:
             self._changed.clear()
             if self._over:
                 return
-            changed = {name: html for name, html in self._newest.items() if taken.get(name) != html}
+            changed = {name: str(html) for name, html in self._newest.items() if taken.get(name) != html}
             taken.update(changed)
             self.waits_since = self._loop.time()
             yield b"event: page\ndata: " + msgspec.json.encode(changed) + b"\n\n"
