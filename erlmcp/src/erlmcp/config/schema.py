@@ -338,6 +338,13 @@ class Settings(_Section):
     start_timeout_s: float = Field(
         30.0, gt=0, description="How long a generation may take to start, seconds."
     )
+    max_threads: int = Field(
+        100,
+        ge=1,
+        le=10_000,
+        description="Plain def handlers that one worker runs at one time; more wait. A worker in which as"
+        " many have not ended though their calls are over is replaced.",
+    )
     loop_blocked_warn_s: float = Field(
         1.0,
         ge=0,

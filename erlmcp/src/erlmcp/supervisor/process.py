@@ -93,6 +93,7 @@ class WorkerProcess:
         reports: how often it has.
         silent_s: how long it has not, seconds; kept by whoever minds it.
         stuck: it was ended because nothing in it could run.
+        worn: set when it has lost so many threads that another worker should take its place.
     """
 
     pid: int
@@ -106,6 +107,7 @@ class WorkerProcess:
     reports: int = 0
     silent_s: float = 0.0
     stuck: bool = False
+    worn: asyncio.Event = field(default_factory=asyncio.Event)
     _pending: dict[int, asyncio.Future[None]] = field(default_factory=dict)
     _number: int = 0
 
@@ -177,6 +179,8 @@ class WorkerProcess:
             case Report():
                 self.report = message
                 self.reports += 1
+                if message.is_worn:
+                    self.worn.set()
             case Ready() if not self.ready.done():
                 self.ready.set_result(message)
             case StartFailed() if not self.ready.done():
