@@ -1,4 +1,4 @@
-"""Handlers that hang in threads: others go on while threads are left, and a worker without any is replaced."""
+"""Handlers that hang in threads: others go on while some are left, and a worker without any is replaced."""
 
 from __future__ import annotations
 

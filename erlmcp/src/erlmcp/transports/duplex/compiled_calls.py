@@ -82,7 +82,7 @@ class CompiledCalls:
         call_now: CallNow,
         version: str,
         answer: Callable[[bytes], None],
-        transport: str,
+        line: Line,
     ) -> BaseException | None:
         """Call a tool that never waits and answer, in the turn in which its request was read: no task.
 
@@ -96,14 +96,14 @@ class CompiledCalls:
                 call.id,
                 call.params.arguments,
                 self._tools.shapes(version),
-                service.turn.for_request(correlation),
+                service.turn.for_request(correlation, line.grant),
             )
         except BaseException as ended:  # noqa: BLE001 - a task raises it, as for any other tool
             return ended
         answer(made.payload)
         outcome = "tool_error" if made.failed else "ok"
         told = correlation if correlation.known_id else None
-        service.finished("tools/call", era, outcome, time.perf_counter() - began, transport, told)
+        service.finished("tools/call", era, outcome, time.perf_counter() - began, line.transport_name, told)
         return None
 
     def start(
