@@ -21,6 +21,7 @@ from erlmcp.supervisor.hosts import bus_access
 from erlmcp.supervisor.key_change import WorkerKeys
 from erlmcp.supervisor.master import Master, Plan
 from erlmcp.supervisor.renewal import Renewal
+from erlmcp.supervisor.service_manager import ServiceManager
 from erlmcp.supervisor.spec import GenerationSpec, checked
 from erlmcp.telemetry import logs
 
@@ -75,7 +76,8 @@ def run(arguments: ServeArguments) -> int:
 
     async def serve() -> int:
         shared = WorkerKeys(keys, partial(changed_session_keys, os.environ))
-        plan = Plan(spec, effective, shared, renewal, endpoints, utc_now, descriptor, _announce, bus)
+        manager = ServiceManager(os.environ)
+        plan = Plan(spec, effective, shared, renewal, endpoints, utc_now, descriptor, _announce, bus, manager)
         return await Master(plan).run()
 
     return asyncio.run(serve())

@@ -165,7 +165,8 @@ class TlsSettings(_Section):
     key: str = Field(
         "",
         pattern=_ONE_LINE,
-        description="Path of the private key, PEM, not encrypted, open to its owner only (mode 0600).",
+        description="Path of the private key, PEM, not encrypted, open to its owner only (mode 0600;"
+        " 0640 if it is root's and the server runs as another user).",
     )
     client_ca: str = Field(
         "",

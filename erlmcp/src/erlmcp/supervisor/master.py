@@ -11,7 +11,7 @@ import os
 import secrets
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -32,6 +32,7 @@ from erlmcp.supervisor.key_change import WorkerKeys
 from erlmcp.supervisor.messages import Relay
 from erlmcp.supervisor.process import WorkerProcess
 from erlmcp.supervisor.renewal import Renewal
+from erlmcp.supervisor.service_manager import ServiceManager
 from erlmcp.supervisor.spec import GenerationSpec, read_spec
 from erlmcp.supervisor.states import State
 from erlmcp.supervisor.surroundings import Surroundings
@@ -56,6 +57,7 @@ class Plan:
         renewal: the certificate of the public listeners, if they have one.
         endpoints: the sockets, open.
         bus: how to reach the other hosts; None when there are none.
+        manager: the service manager of the system, if it wants to be told.
         clock: the time, UTC.
         log_descriptor: where log lines go.
         announce: told once when the first generation accepts.
@@ -70,6 +72,7 @@ class Plan:
     log_descriptor: int
     announce: Callable[[str], None]
     bus: BusAccess | None = None
+    manager: ServiceManager = field(default_factory=ServiceManager)
 
 
 class Master:
@@ -109,6 +112,7 @@ class Master:
             ErlmcpError: the first generation did not start.
         """
         self._hear_signals()
+        self._plan.manager.starting(self._effective.settings.start_timeout_s)
         pages = [PageServer(admin_app(self), self._endpoints.admin)]
         if self._endpoints.control is not None:
             pages.append(PageServer(control_app(self), self._endpoints.control.sock))
@@ -116,13 +120,17 @@ class Master:
             await page.start()
         if self._hosts is not None:
             self._hosts.start()
-        renewing = asyncio.create_task(self._plan.renewal.run(self._upgrades.renew_identity))
+        beside = [
+            asyncio.create_task(self._plan.renewal.run(self._upgrades.renew_identity)),
+            asyncio.create_task(self._plan.manager.stay_alive()),
+        ]
         try:
             await self._serve_first()
             await self._asked_to_stop.wait()
             return await self._shut_down()
         finally:
-            renewing.cancel()
+            for task in beside:
+                task.cancel()
             self._upgrades.kill()
             if self._hosts is not None:
                 await self._hosts.stop()
@@ -143,6 +151,7 @@ class Master:
     async def _start_first(self) -> None:
         generation, _ = await self._upgrades.stage(FIRST_GENERATION, self._plan.spec)
         await self._upgrades.activate(generation.id)
+        self._plan.manager.ready(_status(generation))
         guest = generation.guest
         where = ", ".join(f"{name} {text}" for name, text in self._endpoints.texts(self._path).items())
         self._plan.announce(f"erlmcp {__version__}: {guest['name']} {generation.spec.version} at {where}")
@@ -150,6 +159,7 @@ class Master:
     async def _shut_down(self) -> int:
         timeout_s = self._effective.settings.drain_timeout_s
         log.info("master.stopping", drain_timeout_s=timeout_s)
+        self._plan.manager.stopping(timeout_s)
         self._upgrades.replace_no_more()
         self._endpoints.stop_accepting()
         ending = asyncio.create_task(self._upgrades.shut_down(timeout_s))
@@ -303,6 +313,7 @@ class Master:
         """Switch to a generation."""
         self._require_running()
         switch = await self._upgrades.activate(generation_id)
+        self._plan.manager.status(_status(self._upgrades.get(switch.active)))
         return {"active": switch.active, "previous": switch.previous, "elapsed_s": switch.elapsed_s}
 
     async def drain(self, generation_id: str) -> dict[str, Any]:
@@ -337,6 +348,10 @@ class Master:
 
 def _tell(worker: WorkerProcess, event: BusEvent) -> None:
     worker.channel.relay(frame(relay_of(event)), mergeable=False)
+
+
+def _status(generation: Generation) -> str:
+    return f"{generation.guest['name']} {generation.spec.version}, generation {generation.id}"
 
 
 def _component(name: str, status: str, detail: str) -> dict[str, Any]:

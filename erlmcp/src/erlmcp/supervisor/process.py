@@ -33,13 +33,14 @@ from erlmcp.supervisor.messages import (
     Start,
     StartFailed,
 )
+from erlmcp.supervisor.service_manager import VARIABLES
 from erlmcp.telemetry.logs import Log
 
 MAX_LINE_BYTES = 65_536
 LAST_WORDS_TIMEOUT_S = 0.5
 """How long to wait for output that is still in the pipes of a process that has ended."""
 
-_NOT_FOR_GUESTS = ENVIRONMENT_NAMES | {"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"}
+_NOT_FOR_GUESTS = ENVIRONMENT_NAMES | {"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"} | VARIABLES
 
 log = Log(__name__)
 
@@ -326,7 +327,7 @@ _attending: set[asyncio.Task[None]] = set()
 
 
 def guest_environment(added: Mapping[str, str]) -> dict[str, str]:
-    """The master's variables without its secrets and its inherited sockets, and what is added."""
+    """The master's variables without its secrets and what its service manager gave it, and what is added."""
     kept = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_GUESTS}
     return {**kept, "PYTHONUNBUFFERED": "1", **added}
 
