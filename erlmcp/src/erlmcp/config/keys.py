@@ -14,19 +14,22 @@ import secrets
 import stat
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
 from erlmcp.config.errors import ErlmcpError
 from erlmcp.config.private_files import is_open_to_others
 
-ENVIRONMENT_NAMES = frozenset(
+ENVIRONMENT_NAMES: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "ERLMCP_SESSION_KEYS",
-        "ERLMCP_SESSION_KEYS_FILE",
-        "ERLMCP_BUS_PASSWORD",
-        "ERLMCP_BUS_PASSWORD_FILE",
+        "ERLMCP_SESSION_KEYS": "Keys that seal sessions, 32 bytes each as hex or base64, separated by commas"
+        " or white space; the first seals, all open. Without any, sessions end with the server.",
+        "ERLMCP_SESSION_KEYS_FILE": "File with such keys; it wins, and `erlmcp change-keys` reads it again.",
+        "ERLMCP_BUS_PASSWORD": "Password of the Redis server that `bus.url` names.",
+        "ERLMCP_BUS_PASSWORD_FILE": "File with that password; it wins.",
     }
 )
-"""Variables that hold secrets: no setting, and not for guests."""
+"""Variables that hold secrets, and their meanings: no setting, and not for guests."""
 KEY_BYTES = 32
 MAX_KEYS = 16
 _GENERATE = "python3 -c 'import secrets; print(secrets.token_hex(32))' makes one"

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from erlmcp.config.urls import identifier, loopback_or_https
 
-_ONE_LINE: Final = r"^[^\r\n]*$"
+ONE_LINE: Final = r"^[^\r\n]*$"
 """A path. The text of a key or a certificate itself has lines, and does not belong in a configuration."""
 
 
@@ -159,18 +159,18 @@ class TlsSettings(_Section):
 
     certificate: str = Field(
         "",
-        pattern=_ONE_LINE,
+        pattern=ONE_LINE,
         description="Path of the certificate and the intermediates that follow it, PEM; empty means no TLS.",
     )
     key: str = Field(
         "",
-        pattern=_ONE_LINE,
+        pattern=ONE_LINE,
         description="Path of the private key, PEM, not encrypted, open to its owner only (mode 0600;"
         " 0640 if it is root's and the server runs as another user).",
     )
     client_ca: str = Field(
         "",
-        pattern=_ONE_LINE,
+        pattern=ONE_LINE,
         description="Path of the authorities of clients, PEM; a client without a certificate of theirs is"
         " refused (mutual TLS). Empty asks for none.",
     )
@@ -243,7 +243,7 @@ class AuthSettings(_Section):
 
     tokens_file: str = Field(
         "",
-        pattern=_ONE_LINE,
+        pattern=ONE_LINE,
         description="Path of the digests of static tokens, which only its owner may write; erlmcp token NAME"
         " makes a line. Empty takes none.",
     )
@@ -313,8 +313,23 @@ class BusSettings(_Section):
     )
     ca_file: str = Field(
         "",
-        pattern=_ONE_LINE,
+        pattern=ONE_LINE,
         description="Certificates that rediss:// trusts; empty means those of the system.",
+    )
+
+
+class DashboardSettings(_Section):
+    """The page for people at /dashboard of the admin listener."""
+
+    enabled: bool = Field(True, description="Whether there is one; if not, nothing is remembered for it.")
+    interval_s: float = Field(
+        2.0, ge=0.2, le=15, description="How often the server looks at itself for it, seconds."
+    )
+    max_viewers: int = Field(
+        16, ge=1, le=100, description="Browsers that are told changes as they come; more are refused."
+    )
+    cut_after_s: float = Field(
+        10.0, ge=0.5, le=120, description="A browser that takes nothing for this long is cut off, seconds."
     )
 
 
@@ -365,4 +380,5 @@ class Settings(_Section):
     tls: TlsSettings = Field(default_factory=TlsSettings)
     auth: AuthSettings = Field(default_factory=AuthSettings)
     bus: BusSettings = Field(default_factory=BusSettings)
+    dashboard: DashboardSettings = Field(default_factory=DashboardSettings)
     log: LogSettings = Field(default_factory=LogSettings)

@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any
 
 from erlmcp import __version__
+from erlmcp.admin.dashboard.dashboard import Dashboard, Observation
 from erlmcp.admin.pages import admin_app, control_app
 from erlmcp.admin.server import PageServer
 from erlmcp.config.errors import ErlmcpError
@@ -38,10 +39,11 @@ from erlmcp.supervisor.states import State
 from erlmcp.supervisor.surroundings import Surroundings
 from erlmcp.supervisor.upgrades import Upgrades
 from erlmcp.telemetry import logs
-from erlmcp.telemetry.capacity import capacity_page
-from erlmcp.telemetry.exposition import exposition
+from erlmcp.telemetry.reading import Reading
 
 FIRST_GENERATION = "g1"
+_OF_THE_WHOLE = ("tls.", "bus.", "dashboard.")
+"""Sections that all generations share."""
 
 log = logs.Log(__name__)
 
@@ -98,6 +100,7 @@ class Master:
         )
         self._upgrades = Upgrades(around, self._configure)
         self._gauging = Gauging(self._started_at, plan.effective.settings.log.file)
+        self._dashboard = Dashboard.configured(plan.effective.settings.dashboard, self.observe)
         self._keeper = Keeper(plan.effective.settings.mcp, self._seconds)
         self._hosts: Hosts | None = None
         if plan.bus is not None:
@@ -118,6 +121,8 @@ class Master:
             pages.append(PageServer(control_app(self), self._endpoints.control.sock))
         for page in pages:
             await page.start()
+        if self._dashboard is not None:
+            self._dashboard.start()
         if self._hosts is not None:
             self._hosts.start()
         beside = [
@@ -134,6 +139,8 @@ class Master:
             self._upgrades.kill()
             if self._hosts is not None:
                 await self._hosts.stop()
+            if self._dashboard is not None:
+                await self._dashboard.stop()
             await asyncio.gather(*(page.stop() for page in pages))
             self._endpoints.close()
 
@@ -209,11 +216,11 @@ class Master:
 
     def _configure(self, overrides: dict[str, Any]) -> Effective:
         for key in overrides:
-            if key.startswith(("tls.", "bus.")):
+            if key.startswith(_OF_THE_WHOLE):
                 raise ErlmcpError(
                     "generations.not-its-own",
-                    f"a generation cannot have its own {key}, got one in config; expected none: listeners and"
-                    " bus are shared by all generations",
+                    f"a generation cannot have its own {key}, got one in config; expected none: listeners,"
+                    " bus and dashboard are shared by all generations",
                     hint=f"set {key} for the whole server, in its configuration file",
                 )
         return self._effective.with_values(overrides, "generation")
@@ -272,15 +279,33 @@ class Master:
     async def metrics(self) -> bytes:
         """The Prometheus page, with counts as of now."""
         await self._upgrades.refresh()
-        bus = None if self._hosts is None else self._hosts.metrics()
-        certificate = self._plan.renewal.metrics()
-        counts = exposition(self._upgrades.metrics(), __version__, certificate, bus)
-        living = [each for each in self._upgrades if each.workers]
-        gauged = await self._gauging.read(
-            self.ready()["components"],
-            [limits(each.id, each.effective.settings, each.workers) for each in living],
+        return (await self._reading()).page()
+
+    async def observe(self, *, ask: bool) -> Observation:
+        """What the dashboard shows; ``ask`` asks the workers, else their last word counts."""
+        if ask:
+            await self._upgrades.refresh()
+        return Observation(
+            await self._reading(), self.health(), self.ready(), self._effective.settings.environment
         )
-        return counts + capacity_page(gauged)
+
+    def dashboard(self) -> Dashboard | None:
+        """The dashboard, if there is one."""
+        return self._dashboard
+
+    async def _reading(self) -> Reading:
+        living = [each for each in self._upgrades if each.workers]
+        return Reading(
+            at=self._seconds(),
+            erlmcp_version=__version__,
+            generations=self._upgrades.metrics(),
+            capacity=await self._gauging.read(
+                self.ready()["components"],
+                [limits(each.id, each.effective.settings, each.workers) for each in living],
+            ),
+            certificate=self._plan.renewal.metrics(),
+            bus=None if self._hosts is None else self._hosts.metrics(),
+        )
 
     def config(self) -> dict[str, Any]:
         """The effective configuration of the shown generation."""

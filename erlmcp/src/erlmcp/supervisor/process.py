@@ -40,7 +40,7 @@ MAX_LINE_BYTES = 65_536
 LAST_WORDS_TIMEOUT_S = 0.5
 """How long to wait for output that is still in the pipes of a process that has ended."""
 
-_NOT_FOR_GUESTS = ENVIRONMENT_NAMES | {"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"} | VARIABLES
+_NOT_FOR_GUESTS = ENVIRONMENT_NAMES.keys() | {"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"} | VARIABLES
 
 log = Log(__name__)
 

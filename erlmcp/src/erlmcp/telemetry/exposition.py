@@ -115,6 +115,7 @@ class _Page(Collector):
 
     def collect(self) -> Iterable[Metric]:
         yield from self._requests()
+        yield from self._tools()
         yield from self._gauges()
         yield from self._processes()
         yield from self._event_loops()
@@ -152,6 +153,26 @@ class _Page(Collector):
         yield requests
         yield durations
         yield rejected
+
+    def _tools(self) -> Iterator[Metric]:
+        calls = CounterMetricFamily(
+            "erlmcp_tool_calls",
+            "Calls of tools, by how they ended.",
+            labels=["generation", "tool", "outcome"],
+        )
+        durations = HistogramMetricFamily(
+            "erlmcp_tool_duration_seconds",
+            "From the complete request to the last byte of its answer, by tool.",
+            labels=["generation", "tool"],
+        )
+        for each in self._generations:
+            for name, tool in sorted(each.counts.tools.items()):
+                for outcome, count in sorted(tool.outcomes.items()):
+                    calls.add_metric([each.generation, name, outcome], count)
+                buckets = _cumulative(tool)
+                durations.add_metric([each.generation, name], buckets=buckets, sum_value=tool.sum_s)
+        yield calls
+        yield durations
 
     def _gauges(self) -> Iterator[Metric]:
         for name, text, attribute in (

@@ -270,6 +270,10 @@ class ChannelCall:
             logger.exception("the data of an error cannot be written as JSON")
             return jsonrpc.encode_fault(self.request.id, INTERNAL)
 
+    def _called(self) -> tuple[str, bool]:
+        """The name of the tool that is called, and whether the guest is known to have it."""
+        return self.request.tool, False
+
     def _settle(self, outcome: str) -> None:
         """The one place where a call ends: count it, let it go."""
         if self._over:
@@ -281,6 +285,7 @@ class ChannelCall:
         if self._timer is not None:
             self._timer.cancel()
         seconds = time.perf_counter() - self._began
+        tool, exists = self._called()
         self._service.finished(
             self.request.method,
             self._era,
@@ -288,6 +293,8 @@ class ChannelCall:
             seconds,
             self._line.transport_name,
             self.correlation if self.correlation.is_told else None,
+            tool,
+            tool_exists=exists,
         )
         self._service.call_ended(self)
         self._service.no_tick(self)

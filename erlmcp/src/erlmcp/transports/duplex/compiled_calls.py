@@ -103,7 +103,9 @@ class CompiledCalls:
         answer(made.payload)
         outcome = "tool_error" if made.failed else "ok"
         told = correlation if correlation.known_id else None
-        service.finished("tools/call", era, outcome, time.perf_counter() - began, line.transport_name, told)
+        took_s = time.perf_counter() - began
+        how = (outcome, took_s, line.transport_name, told, call.params.name)
+        service.finished("tools/call", era, *how, tool_exists=True)
         return None
 
     def start(
@@ -157,6 +159,9 @@ class CompiledCall(ChannelCall):
         except Unwritten as unwritten:
             handler = unwritten.handler
         return self._encoded(await kernel.finish(self._asked(), handler))
+
+    def _called(self) -> tuple[str, bool]:
+        return self._plain.name, True
 
     def _told(self, answer: Answer | dict[str, Any]) -> tuple[bytes, str]:
         if isinstance(answer, dict):

@@ -263,6 +263,10 @@ class Call:
             logger.exception("the data of an error cannot be written as JSON")
             return jsonrpc.encode_fault(self.request.id, INTERNAL)
 
+    def _called(self) -> tuple[str, bool]:
+        """The name of the tool that is called, and whether the guest is known to have it."""
+        return self.request.tool, False
+
     def _settle(self, payload: bytes, fault: Fault | None, outcome: str) -> None:
         """The one place where a call ends: answer, count, let go."""
         if self._over:
@@ -287,7 +291,16 @@ class Call:
             self._exchange.respond(self._status(fault), payload, fields)
         seconds = time.perf_counter() - self._began
         correlation = self._exchange.told_correlation
-        service.finished(self.request.method, self._era, outcome, seconds, correlation=correlation)
+        tool, exists = self._called()
+        service.finished(
+            self.request.method,
+            self._era,
+            outcome,
+            seconds,
+            correlation=correlation,
+            tool=tool,
+            tool_exists=exists,
+        )
         service.call_ended(self)
         service.no_tick(self)
         if self._on_end is not None:

@@ -121,7 +121,10 @@ class CompiledCalls:
         wire.answer_json(answer.payload)
         outcome = "tool_error" if answer.failed else "ok"
         told = correlation if passing or correlation.known_id else None
-        service.finished("tools/call", era, outcome, time.perf_counter() - began, correlation=told)
+        took_s = time.perf_counter() - began
+        service.finished(
+            "tools/call", era, outcome, took_s, correlation=told, tool=plain.name, tool_exists=True
+        )
         if session is not None:
             self._handshake.used(session)
         return True
@@ -304,6 +307,9 @@ class CompiledCall(Call):
         except Unwritten as unwritten:
             handler = unwritten.handler
         return self._encoded(await self._service.kernel.finish(self._asked(), handler))
+
+    def _called(self) -> tuple[str, bool]:
+        return self._plain.name, True
 
     def _told(self, answer: Answer | dict[str, Any]) -> tuple[bytes, str]:
         if isinstance(answer, dict):
