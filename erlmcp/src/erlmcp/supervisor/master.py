@@ -144,6 +144,15 @@ class Master:
         generation, _ = await self._upgrades.stage(FIRST_GENERATION, self._plan.spec)
         await self._upgrades.activate(generation.id)
         guest = generation.guest
+        log.info(
+            "server.started",
+            erlmcp_version=__version__,
+            environment=self._effective.settings.environment,
+            config_hash=generation.effective.digest,
+            guest=guest["name"],
+            version=generation.spec.version,
+            workers=len(generation.workers),
+        )
         where = ", ".join(f"{name} {text}" for name, text in self._endpoints.texts(self._path).items())
         self._plan.announce(f"erlmcp {__version__}: {guest['name']} {generation.spec.version} at {where}")
 
