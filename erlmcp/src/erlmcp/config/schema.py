@@ -340,6 +340,15 @@ class LogSettings(_Section):
         "info", description="Least severe level written."
     )
     file: str = Field("", description="Path of the log; empty means standard error.")
+    max_bytes: int = Field(
+        100 * 1024 * 1024,
+        ge=0,
+        description="Size at which the file is rotated, bytes, looked at twice a second; zero means never.",
+    )
+    max_age_s: float = Field(
+        0.0, ge=0, description="Age of its first line at which it is rotated, seconds; zero means never."
+    )
+    keep: int = Field(10, ge=1, le=1_000, description="Rotated files that stay: FILE.1 is the newest.")
     access: bool = Field(False, description="One line for each request.")
 
 

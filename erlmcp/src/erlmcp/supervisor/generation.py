@@ -27,6 +27,7 @@ from erlmcp.supervisor.process import (
     WorkerGoneError,
     WorkerProcess,
     guest_environment,
+    settings_for_worker,
 )
 from erlmcp.supervisor.sockets import listen_tcp
 from erlmcp.supervisor.spec import GenerationSpec
@@ -240,7 +241,7 @@ class Generation:
             generation=self.id,
             worker=f"{self._around.host}:{secrets.token_hex(8)}",
             target=self.spec.target,
-            settings=self.effective.settings.model_dump(mode="json"),
+            settings=settings_for_worker(self.effective.settings),
             keys=list(self._around.keys.current),
             listeners=listeners,
             args=self.spec.args,

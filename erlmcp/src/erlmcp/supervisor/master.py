@@ -160,6 +160,15 @@ class Master:
         await self._upgrades.activate(generation.id)
         self._plan.manager.ready(_status(generation))
         guest = generation.guest
+        log.info(
+            "server.started",
+            erlmcp_version=__version__,
+            environment=self._effective.settings.environment,
+            config_hash=generation.effective.digest,
+            guest=guest["name"],
+            version=generation.spec.version,
+            workers=len(generation.workers),
+        )
         where = ", ".join(f"{name} {text}" for name, text in self._endpoints.texts(self._path).items())
         self._plan.announce(f"erlmcp {__version__}: {guest['name']} {generation.spec.version} at {where}")
 

@@ -15,9 +15,11 @@ import socket
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from pathlib import Path
+from typing import Any, cast
 
 from erlmcp.config.keys import ENVIRONMENT_NAMES
+from erlmcp.config.schema import Settings
 from erlmcp.edge.tls import Identity
 from erlmcp.supervisor.channel import Channel
 from erlmcp.supervisor.messages import (
@@ -330,6 +332,14 @@ def guest_environment(added: Mapping[str, str]) -> dict[str, str]:
     """The master's variables without its secrets and what its service manager gave it, and what is added."""
     kept = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_GUESTS}
     return {**kept, "PYTHONUNBUFFERED": "1", **added}
+
+
+def settings_for_worker(settings: Settings) -> dict[str, Any]:
+    """The settings as a worker takes them, which may have a working directory of its own."""
+    dumped = settings.model_dump(mode="json")
+    if settings.log.file:
+        dumped["log"]["file"] = str(Path(settings.log.file).absolute())
+    return dumped
 
 
 class Lines(asyncio.Protocol):

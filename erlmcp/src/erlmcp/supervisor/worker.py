@@ -44,6 +44,7 @@ from erlmcp.supervisor.messages import (
     StartFailed,
 )
 from erlmcp.telemetry import logs
+from erlmcp.telemetry.log_file import log_file_of
 from erlmcp.telemetry.loop_watch import LoopWatch
 from erlmcp.telemetry.meter import Meter
 
@@ -80,6 +81,8 @@ class Worker:
         self._keys: KeyRing | None = None
         self._runtime: GuestRuntime | None = None
         self._watch: LoopWatch | None = None
+        self._minding: asyncio.Task[None] | None = None
+        """Looks after the log, to the end."""
         self._drain_timeout_s = 0.0
 
     async def run(self, channel_descriptor: int) -> int:
@@ -110,7 +113,10 @@ class Worker:
             return False
         settings = Settings.model_validate(start.settings)
         self._drain_timeout_s = settings.drain_timeout_s
-        descriptor = logs.open_log_file(settings.log.file) if settings.log.file else self._log_descriptor
+        log_file = log_file_of(settings.log)
+        if log_file is not None:
+            self._minding = asyncio.create_task(log_file.mind())
+        descriptor = log_file.descriptor if log_file is not None else self._log_descriptor
         logs.configure(level=settings.log.level, descriptor=descriptor, generation=start.generation)
         self._take_signals()
         self._sockets = {name: socket.socket(fileno=number) for name, number in start.listeners.items()}
