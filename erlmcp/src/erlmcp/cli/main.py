@@ -201,11 +201,13 @@ def main() -> None:
 
 def print_error(fault: ErlmcpError) -> None:
     """Print a fault on stderr; the last lines of the log come first, the hint last."""
+    from erlmcp.telemetry.redaction import printable, redact
+
     for line in fault.log_tail:
-        typer.echo(f"  | {line}", err=True)
-    typer.echo(str(fault), err=True)
+        typer.echo(f"  | {printable(redact(line))}", err=True)
+    typer.echo(printable(redact(str(fault))), err=True)
     if fault.hint:
-        typer.echo(f"help: {fault.hint}", err=True)
+        typer.echo(f"help: {printable(fault.hint)}", err=True)
 
 
 def _ask(

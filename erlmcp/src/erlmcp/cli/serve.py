@@ -68,7 +68,7 @@ def run(arguments: ServeArguments) -> int:
     bus = bus_access(settings.bus, os.environ)
     log_file = open_log(settings.log)
     descriptor = log_file.descriptor if log_file is not None else STDERR
-    logs.configure(level=settings.log.level, descriptor=descriptor)
+    logs.configure(settings.log, descriptor=descriptor)
     renewal = Renewal(settings.tls, utc_now)
     endpoints = Endpoints.open(
         http=arguments.http,

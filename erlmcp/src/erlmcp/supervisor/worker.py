@@ -47,6 +47,7 @@ from erlmcp.telemetry import logs
 from erlmcp.telemetry.log_file import log_file_of
 from erlmcp.telemetry.loop_watch import LoopWatch
 from erlmcp.telemetry.meter import Meter
+from erlmcp.telemetry.redaction import NOTHING_DECLARED, Redaction
 
 if TYPE_CHECKING:
     from erlmcp.transports.runtime import GuestRuntime
@@ -84,6 +85,7 @@ class Worker:
         self._minding: asyncio.Task[None] | None = None
         """Looks after the log, to the end."""
         self._drain_timeout_s = 0.0
+        self._redaction = NOTHING_DECLARED
 
     async def run(self, channel_descriptor: int) -> int:
         """Serve until told to stop; the exit status."""
@@ -117,7 +119,8 @@ class Worker:
         if log_file is not None:
             self._minding = asyncio.create_task(log_file.mind())
         descriptor = log_file.descriptor if log_file is not None else self._log_descriptor
-        logs.configure(level=settings.log.level, descriptor=descriptor, generation=start.generation)
+        self._redaction = Redaction(settings.log.redact_arguments)
+        logs.configure(settings.log, descriptor=descriptor, generation=start.generation)
         self._take_signals()
         self._sockets = {name: socket.socket(fileno=number) for name, number in start.listeners.items()}
         for each in self._sockets.values():
@@ -186,7 +189,8 @@ class Worker:
 
     def _refuse(self, error_id: str, message: str, hint: str) -> None:
         log.error("worker.start-failed", error_id=error_id, message=message)
-        self._channel.send(StartFailed(error_id, message, hint))
+        message = self._redaction.text(message)  # it holds what the guest raised, and is shown to people
+        self._channel.send(StartFailed(error_id, message, self._redaction.text(hint)))
         self._channel.close()
 
     def _hear(self, message: Message) -> None:

@@ -102,6 +102,11 @@ class ChannelCall:
         return Correlation(traceparent=trace.encode("ascii", "replace") if isinstance(trace, str) else None)
 
     @property
+    def sent(self) -> bytes | Mapping[str, Any] | None:
+        """What was sent with the request."""
+        return self.request.params
+
+    @property
     def context(self) -> CallContext:
         """What the handler can do; made when it is first asked for."""
         if self._context is None:

@@ -73,7 +73,7 @@ class Service:
         self.turn = Turn(self.loop)
         self.draining = False
         self.rate_limit = RateLimit(settings.limits, self.loop.time)
-        self._access = AccessLog(__name__, self.loop) if settings.log.access else None
+        self._access = AccessLog(__name__, self.loop, settings.log) if settings.log.access else None
         self._max_in_flight = settings.limits.max_in_flight
         self.standing_streams = 0
         self._calls: set[RunningCall] = set()
