@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from erlmcp.telemetry.correlation import CURRENT, Correlation
 from erlmcp.telemetry.logs import JsonLines
-from erlmcp.telemetry.redaction import MAX_TEXT, REDACTED, Redaction, printable, redact
+from erlmcp.telemetry.redaction import MAX_TEXT, REDACTED, OutputRedaction, Redaction, printable, redact
 
 SHAPES = [
     "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl",
@@ -165,6 +165,14 @@ def test_the_end_of_a_long_traceback_is_kept_without_its_secrets():
     assert len(end) == MAX_TEXT
     assert "hunter2" not in end
     assert end.endswith("y")
+
+
+def test_a_private_key_is_hidden_though_its_lines_come_one_by_one():
+    lines = OutputRedaction(Redaction())
+    key = ["key: -----BEGIN RSA PRIVATE KEY-----", "MIIE", "abc=", "-----END RSA PRIVATE KEY-----", "then"]
+    assert [lines.line(each) for each in key] == ["key: ***", "***", "***", "***", "then"]
+    assert lines.line("-----BEGIN PRIVATE KEY-----") == "***"
+    assert [lines.line("more") for _ in range(101)] == ["***"] * 100 + ["more"]
 
 
 @pytest.mark.parametrize("each", ["\n", "\r", "\x1b[31m", "\x00", "\u2028", "\u202e", "\x9b", "\x08"])

@@ -35,7 +35,7 @@ from erlmcp.supervisor.states import CAN_ACCEPT, ENDED, Event, State, after
 from erlmcp.supervisor.surroundings import Surroundings
 from erlmcp.telemetry.exposition import GenerationMetrics
 from erlmcp.telemetry.logs import Log
-from erlmcp.telemetry.redaction import Redaction, printable
+from erlmcp.telemetry.redaction import OutputRedaction, Redaction, printable
 from erlmcp.telemetry.totals import Totals
 
 LOG_TAIL_LINES = 50
@@ -83,7 +83,7 @@ class Generation:
         self._retiring: asyncio.Task[None] | None = None
         self._hint = ""
         settings = effective.settings
-        self._redaction = Redaction(settings.log.redact_arguments)
+        self._output = OutputRedaction(Redaction(settings.log.redact_arguments))
         self._crew = Crew(
             self,
             Ears(self._hear_log, self._hear_output, around.on_relay),
@@ -395,6 +395,6 @@ class Generation:
         self._around.on_log(lines)
 
     def _hear_output(self, lines: list[str]) -> None:
-        lines = [self._redaction.text(line) for line in lines]
+        lines = [self._output.line(line) for line in lines]
         self.log_tail.extend(map(printable, lines))
         self._around.on_output(self.id, lines)

@@ -75,7 +75,7 @@ class JsonLines(logging.Formatter):
             "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "event": redaction.text(_message(record), values)[:MAX_TEXT],
-            "logger": redaction.text(record.name)[:MAX_TEXT],
+            "logger": redaction.text(record.name, values)[:MAX_TEXT],
             "generation": fields.pop("generation", self.generation),
             "pid": self._pid,
         }

@@ -22,6 +22,8 @@ _LOOKED_AT: Final = 4 * MAX_TEXT
 """Characters that are searched; what is taken out makes a text shorter, and it is cut afterwards."""
 _SHORT: Final = 4
 """Characters of a declared value up to which only whole words are taken out."""
+_MAX_KEY_LINES: Final = 100
+"""Lines that are hidden after the first of a private key whose end does not come."""
 _MAX_VALUES: Final = 256
 _MAX_DEPTH: Final = 32
 
@@ -139,6 +141,23 @@ class Redaction:
                 yield from self._declared(inner, depth + 1, within=within)
         elif within:
             yield value
+
+
+class OutputRedaction:
+    """As ``Redaction``, for text that comes line by line: a private key is spread over several."""
+
+    def __init__(self, redaction: Redaction) -> None:
+        self._redaction = redaction
+        self._hidden_left = 0
+
+    def line(self, line: str) -> str:
+        """The line without secrets."""
+        if self._hidden_left:
+            self._hidden_left = 0 if "-----END" in line else self._hidden_left - 1
+            return REDACTED
+        if "PRIVATE KEY-----" in line and "-----END" not in line:
+            self._hidden_left = _MAX_KEY_LINES
+        return self._redaction.text(line)
 
 
 def _pattern_of(value: str) -> re.Pattern[str]:
