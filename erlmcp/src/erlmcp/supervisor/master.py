@@ -10,6 +10,7 @@ import asyncio
 import os
 import secrets
 import signal
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +28,7 @@ from erlmcp.supervisor.endpoints import Endpoints
 from erlmcp.supervisor.gauging import Gauging, limits
 from erlmcp.supervisor.generation import Generation
 from erlmcp.supervisor.hosts import BusAccess, Hosts
+from erlmcp.supervisor.injection import Injection
 from erlmcp.supervisor.keeper import Keeper
 from erlmcp.supervisor.key_change import WorkerKeys
 from erlmcp.supervisor.messages import Relay
@@ -95,6 +97,11 @@ class Master:
         )
         self._upgrades = Upgrades(around, self._configure)
         self._gauging = Gauging(self._started_at, plan.effective.settings.log.file)
+        self._injection = Injection(
+            lambda: self._effective.settings.environment,
+            lambda: [worker for each in self._upgrades for worker in each.audience()],
+            time.monotonic,
+        )
         self._keeper = Keeper(plan.effective.settings.mcp, self._seconds)
         self._hosts: Hosts | None = None
         if plan.bus is not None:
@@ -123,6 +130,7 @@ class Master:
             return await self._shut_down()
         finally:
             renewing.cancel()
+            self._injection.close()
             self._upgrades.kill()
             if self._hosts is not None:
                 await self._hosts.stop()
@@ -264,6 +272,7 @@ class Master:
         ]
         if self._hosts is not None:
             components.append(self._hosts.component())
+        components = self._injection.components(components)
         serves = all(each["status"] == "up" for each in components if each["critical"])
         status = "ready" if serves else "not-ready"
         return {"status": "draining" if http == "draining" else status, "components": components}
@@ -294,6 +303,10 @@ class Master:
     def listeners(self) -> list[dict[str, Any]]:
         """Where it listens."""
         return self._endpoints.description()
+
+    def faults(self) -> list[dict[str, Any]]:
+        """The faults that are injected now."""
+        return self._injection.described()
 
     async def generations(self) -> list[dict[str, Any]]:
         """Every generation, with counts as of now."""
@@ -328,6 +341,15 @@ class Master:
         logs.set_level(level)
         await self._upgrades.set_log_level(level)
         return {"level": level}
+
+    async def inject_fault(self, name: str, body: bytes) -> dict[str, Any]:
+        """Begin an injected fault."""
+        self._require_running()
+        return await self._injection.inject(name, body)
+
+    async def end_fault(self, name: str) -> dict[str, Any]:
+        """End an injected fault."""
+        return await self._injection.end(name)
 
     async def change_keys(self) -> dict[str, Any]:
         """Read the session keys again and give them to every worker."""

@@ -23,8 +23,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
+import msgspec
 import uvloop
 
+from erlmcp.config.injected_fault import InjectedFault
 from erlmcp.config.schema import Settings
 from erlmcp.dispatch.sdk_present import require_sdk
 from erlmcp.sessions.sealed import KeyRing
@@ -238,6 +240,9 @@ class Worker:
                 logs.set_level(command.argument)
             case "identity" if command.identity is not None:
                 self._runtime.renew_identity(command.identity)
+            case "fault":
+                name, fault = msgspec.json.decode(command.argument, type=tuple[str, InjectedFault | None])
+                self._runtime.inject(name, fault)
             case "stop":
                 self._request_stop(command.deadline_s)
 

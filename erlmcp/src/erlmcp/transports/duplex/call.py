@@ -214,6 +214,8 @@ class ChannelCall:
         if self.is_listen:
             CURRENT_HOLDER.set(self)
         try:
+            if self._service.hinder is not None:
+                await self._service.hinder()
             payload, outcome = await self._answer()
         except HandedOver as handed_over:
             self._hold(handed_over.stream)
