@@ -19,7 +19,8 @@ from erlmcp.config.schema import LogSettings, Settings, TlsSettings
 from erlmcp.supervisor.endpoints import Endpoints
 from erlmcp.supervisor.hosts import bus_access
 from erlmcp.supervisor.key_change import WorkerKeys
-from erlmcp.supervisor.master import Master, Plan
+from erlmcp.supervisor.master import Master
+from erlmcp.supervisor.plan import Plan
 from erlmcp.supervisor.renewal import Renewal
 from erlmcp.supervisor.service_manager import ServiceManager
 from erlmcp.supervisor.spec import GenerationSpec, checked
@@ -66,7 +67,7 @@ def run(arguments: ServeArguments) -> int:
     bus = bus_access(settings.bus, os.environ)
     log_file = open_log(settings.log)
     descriptor = log_file.descriptor if log_file is not None else STDERR
-    logs.configure(level=settings.log.level, descriptor=descriptor)
+    logs.configure(settings.log, descriptor=descriptor)
     renewal = Renewal(settings.tls, utc_now)
     endpoints = Endpoints.open(
         http=arguments.http,

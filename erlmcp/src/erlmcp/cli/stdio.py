@@ -46,7 +46,7 @@ def run(arguments: StdioArguments) -> None:
     keys = KeyRing(session_keys(os.environ))
     log_file = open_log(settings.log)
     descriptor = log_file.descriptor if log_file is not None else STDERR
-    logs.configure(level=settings.log.level, descriptor=descriptor)
+    logs.configure(settings.log, descriptor=descriptor)
     real_in, real_out = take_over()
 
     async def serve() -> None:

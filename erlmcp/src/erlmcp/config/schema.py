@@ -1,3 +1,4 @@
+# size: one schema, one manual, one file
 """The schema of ``erlmcp.toml``. It is also the manual: field descriptions become the reference page.
 
 It only says what a configuration is. Reading files and the environment, provenance and faults are
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from erlmcp.config.urls import identifier, loopback_or_https
 
@@ -333,6 +334,9 @@ class DashboardSettings(_Section):
     )
 
 
+_ArgumentName = Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,64}$")]
+
+
 class LogSettings(_Section):
     """What is written about the running service: JSON lines on standard error, or to a file."""
 
@@ -350,6 +354,21 @@ class LogSettings(_Section):
     )
     keep: int = Field(10, ge=1, le=1_000, description="Rotated files that stay: FILE.1 is the newest.")
     access: bool = Field(False, description="One line for each request.")
+    access_sample: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="Share of the requests that get a line, of those that went well and were not slow; each"
+        " line then tells its share as sample. Others always get theirs.",
+    )
+    access_slow_s: float = Field(
+        1.0, gt=0, description="A request that took this long always gets its line, seconds."
+    )
+    redact_arguments: tuple[_ArgumentName, ...] = Field(
+        (),
+        max_length=64,
+        description="Names of tool arguments, at any depth, whose values are taken out of every line.",
+    )
 
 
 class Settings(_Section):

@@ -34,7 +34,8 @@ from erlmcp.supervisor.spec import GenerationSpec
 from erlmcp.supervisor.states import CAN_ACCEPT, ENDED, Event, State, after
 from erlmcp.supervisor.surroundings import Surroundings
 from erlmcp.telemetry.exposition import GenerationMetrics
-from erlmcp.telemetry.logs import Log, redact
+from erlmcp.telemetry.logs import Log
+from erlmcp.telemetry.redaction import OutputRedaction, Redaction, printable
 from erlmcp.telemetry.totals import Totals
 
 LOG_TAIL_LINES = 50
@@ -82,6 +83,7 @@ class Generation:
         self._retiring: asyncio.Task[None] | None = None
         self._hint = ""
         settings = effective.settings
+        self._output = OutputRedaction(Redaction(settings.log.redact_arguments))
         self._crew = Crew(
             self,
             Ears(self._hear_log, self._hear_output, around.on_relay),
@@ -393,5 +395,6 @@ class Generation:
         self._around.on_log(lines)
 
     def _hear_output(self, lines: list[str]) -> None:
-        self.log_tail.extend(map(redact, lines))
+        lines = [self._output.line(line) for line in lines]
+        self.log_tail.extend(map(printable, lines))
         self._around.on_output(self.id, lines)

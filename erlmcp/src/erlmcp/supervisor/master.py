@@ -10,9 +10,8 @@ import asyncio
 import os
 import secrets
 import signal
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+import time
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -24,17 +23,15 @@ from erlmcp.config.errors import ErlmcpError
 from erlmcp.config.load import Effective
 from erlmcp.sessions.bus import WORKER_GONE, BusEvent
 from erlmcp.supervisor.channel import frame, relay_of
-from erlmcp.supervisor.endpoints import Endpoints
 from erlmcp.supervisor.gauging import Gauging, limits
 from erlmcp.supervisor.generation import Generation
-from erlmcp.supervisor.hosts import BusAccess, Hosts
+from erlmcp.supervisor.hosts import Hosts
+from erlmcp.supervisor.injection import Injection
 from erlmcp.supervisor.keeper import Keeper
-from erlmcp.supervisor.key_change import WorkerKeys
 from erlmcp.supervisor.messages import Relay
+from erlmcp.supervisor.plan import Plan
 from erlmcp.supervisor.process import WorkerProcess
-from erlmcp.supervisor.renewal import Renewal
-from erlmcp.supervisor.service_manager import ServiceManager
-from erlmcp.supervisor.spec import GenerationSpec, read_spec
+from erlmcp.supervisor.spec import read_spec
 from erlmcp.supervisor.states import State
 from erlmcp.supervisor.surroundings import Surroundings
 from erlmcp.supervisor.upgrades import Upgrades
@@ -46,35 +43,6 @@ _OF_THE_WHOLE = ("tls.", "bus.", "dashboard.")
 """Sections that all generations share."""
 
 log = logs.Log(__name__)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What ``erlmcp serve`` was asked for.
-
-    Attributes:
-        spec: the first generation.
-        effective: the configuration.
-        keys: the session keys, and where others come from.
-        renewal: the certificate of the public listeners, if they have one.
-        endpoints: the sockets, open.
-        bus: how to reach the other hosts; None when there are none.
-        manager: the service manager of the system, if it wants to be told.
-        clock: the time, UTC.
-        log_descriptor: where log lines go.
-        announce: told once when the first generation accepts.
-    """
-
-    spec: GenerationSpec
-    effective: Effective
-    keys: WorkerKeys
-    renewal: Renewal
-    endpoints: Endpoints
-    clock: Callable[[], datetime]
-    log_descriptor: int
-    announce: Callable[[str], None]
-    bus: BusAccess | None = None
-    manager: ServiceManager = field(default_factory=ServiceManager)
 
 
 class Master:
@@ -101,6 +69,11 @@ class Master:
         self._upgrades = Upgrades(around, self._configure)
         self._gauging = Gauging(self._started_at, plan.effective.settings.log.file)
         self._dashboard = Dashboard.configured(plan.effective.settings.dashboard, self.observe)
+        self._injection = Injection(
+            lambda: self._effective.settings.environment,
+            lambda: [worker for each in self._upgrades for worker in each.audience()],
+            time.monotonic,
+        )
         self._keeper = Keeper(plan.effective.settings.mcp, self._seconds)
         self._hosts: Hosts | None = None
         if plan.bus is not None:
@@ -136,6 +109,7 @@ class Master:
         finally:
             for task in beside:
                 task.cancel()
+            self._injection.close()
             self._upgrades.kill()
             if self._hosts is not None:
                 await self._hosts.stop()
@@ -281,6 +255,7 @@ class Master:
         ]
         if self._hosts is not None:
             components.append(self._hosts.component())
+        components = self._injection.components(components)
         serves = all(each["status"] == "up" for each in components if each["critical"])
         status = "ready" if serves else "not-ready"
         return {"status": "draining" if http == "draining" else status, "components": components}
@@ -330,6 +305,10 @@ class Master:
         """Where it listens."""
         return self._endpoints.description()
 
+    def faults(self) -> list[dict[str, Any]]:
+        """The faults that are injected now."""
+        return self._injection.described()
+
     async def generations(self) -> list[dict[str, Any]]:
         """Every generation, with counts as of now."""
         await self._upgrades.refresh()
@@ -364,6 +343,15 @@ class Master:
         logs.set_level(level)
         await self._upgrades.set_log_level(level)
         return {"level": level}
+
+    async def inject_fault(self, name: str, body: bytes) -> dict[str, Any]:
+        """Begin an injected fault."""
+        self._require_running()
+        return await self._injection.inject(name, body)
+
+    async def end_fault(self, name: str) -> dict[str, Any]:
+        """End an injected fault."""
+        return await self._injection.end(name)
 
     async def change_keys(self) -> dict[str, Any]:
         """Read the session keys again and give them to every worker."""

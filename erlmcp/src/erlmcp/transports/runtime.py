@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 
+from erlmcp.config.injected_fault import InjectedFault
 from erlmcp.config.schema import Settings
 from erlmcp.dispatch import sdk_private
 from erlmcp.dispatch.errors import GuestError
@@ -31,6 +32,7 @@ from erlmcp.transports.asgi_guest import GuestRoutes
 from erlmcp.transports.duplex.channels import Channels
 from erlmcp.transports.guest_threads import GuestThreads
 from erlmcp.transports.http.server import HttpServer
+from erlmcp.transports.injection import Injection
 from erlmcp.transports.legacy_sse.endpoint import SseEndpoint
 from erlmcp.transports.routes import Routes
 from erlmcp.transports.streamable_http.endpoint import Endpoint
@@ -87,6 +89,7 @@ class GuestRuntime:
         self._gate = gate
         sessions = Sessions(keys, bus, settings.mcp, time.time, answers=not has_keeper)
         self._service = Service(guest, settings, keys, meter, bus)
+        self._injection = Injection(self._service)
         self._handshake = HandshakeRequests(self._service, sessions, bus, worker)
         self._guest_routes = GuestRoutes(sdk_private.http_routes(guest.found), self._service)
         self.channels = Channels(self._service, bus, gate)
@@ -180,6 +183,10 @@ class GuestRuntime:
         if self._secured is None:
             raise ValueError("the listeners were opened without TLS")
         self._secured.renew(identity)
+
+    def inject(self, name: str, fault: InjectedFault | None) -> None:
+        """Begin an injected fault, or end it."""
+        self._injection.put(name, fault)
 
     def stop_listening(self, name: str) -> None:
         """Accept no more from a socket; its connections stay."""

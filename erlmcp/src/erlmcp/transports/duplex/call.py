@@ -108,6 +108,11 @@ class ChannelCall:
         return Correlation(traceparent=trace.encode("ascii", "replace") if isinstance(trace, str) else None)
 
     @property
+    def sent(self) -> bytes | Mapping[str, Any] | None:
+        """What was sent with the request."""
+        return self.request.params
+
+    @property
     def context(self) -> CallContext:
         """What the handler can do; made when it is first asked for."""
         if self._context is None:
@@ -216,6 +221,8 @@ class ChannelCall:
         if self.is_listen:
             CURRENT_HOLDER.set(self)
         try:
+            if self._service.hinder is not None:
+                await self._service.hinder()
             payload, outcome = await self._answer()
         except HandedOver as handed_over:
             self._hold(handed_over.stream)

@@ -91,6 +91,7 @@ class CompiledCalls:
         service = self._service
         began = time.perf_counter()
         correlation = Correlation()
+        correlation.sent = call.params.arguments
         try:
             made = call_now(
                 call.id,
@@ -146,6 +147,11 @@ class CompiledCall(ChannelCall):
         self._version = version
         self._connection = connection
         self._ended = ended
+
+    @property
+    def sent(self) -> Any:
+        """The arguments of the call."""
+        return self._plain.arguments
 
     async def _answer(self) -> tuple[bytes, str]:
         tool, request_id = self._tool, self.request.id

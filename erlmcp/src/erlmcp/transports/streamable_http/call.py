@@ -225,6 +225,8 @@ class Call:
         if self.is_listen:
             CURRENT_HOLDER.set(self)
         try:
+            if self._service.hinder is not None:
+                await self._service.hinder()
             payload, outcome = await self._answer()
         except HandedOver as handed_over:
             self._hold(handed_over.stream)

@@ -110,6 +110,7 @@ class CompiledCalls:
             return False  # nothing was taken; the ordinary way finds the same and says it
         began = time.perf_counter()
         correlation = Correlation.of(passing) if passing else Correlation()
+        correlation.sent = body
         try:
             shapes = self._tools.shapes(version)
             answer = call_now(call.id, plain.arguments, shapes, turn.for_request(correlation, grant))
