@@ -29,7 +29,8 @@ from erlmcp.protocol.jsonrpc import Malformed, Request
 from erlmcp.protocol.modern import Envelope, check_request
 from erlmcp.protocol.plain_call import PlainCall, decode_plain_call
 from erlmcp.sessions.sealed import SessionFacts
-from erlmcp.telemetry.correlation import Correlation
+from erlmcp.telemetry.correlation import FIELD, Correlation
+from erlmcp.transports.http import heads
 from erlmcp.transports.http.exchange import Exchange
 from erlmcp.transports.http.known_heads import AtOnceWire, KnownHead, Passing
 from erlmcp.transports.streamable_http.call import Ask, Call, Resumption
@@ -108,8 +109,12 @@ class CompiledCalls:
         except BaseException as ended:  # noqa: BLE001 - a task raises it, as for any other tool
             self._start(wire.exchange_for(known, body, passing), head, call, tool, session, ended)
             return True
-        wire.answer_json(answer.payload)
-        outcome = "tool_error" if answer.failed else "ok"
+        if answer.failed:
+            wire.answer_json(answer.payload, heads.field(FIELD, correlation.request_id))
+            outcome = "tool_error"
+        else:
+            wire.answer_json(answer.payload)
+            outcome = "ok"
         told = correlation if passing or correlation.known_id else None
         service.finished("tools/call", era, outcome, time.perf_counter() - began, correlation=told)
         if session is not None:
