@@ -38,6 +38,7 @@ from erlmcp.supervisor.surroundings import Surroundings
 from erlmcp.supervisor.upgrades import Upgrades
 from erlmcp.telemetry import logs
 from erlmcp.telemetry.capacity import capacity_page
+from erlmcp.telemetry.descriptors import raise_limit
 from erlmcp.telemetry.exposition import exposition
 
 FIRST_GENERATION = "g1"
@@ -108,6 +109,7 @@ class Master:
         Raises:
             ErlmcpError: the first generation did not start.
         """
+        raise_limit(self._effective.settings.http.max_connections)
         self._hear_signals()
         pages = [PageServer(admin_app(self), self._endpoints.admin)]
         if self._endpoints.control is not None:
