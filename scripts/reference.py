@@ -1,4 +1,4 @@
-"""Writes the reference pages from their only source: the schema of gonogo.toml and the commands themselves.
+"""Writes the reference pages from their only source: the schemas of both configurations and the commands.
 
 Run it after changing either; a test says when a page is behind.
 """
@@ -19,6 +19,10 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from typer.main import get_command
 
+from erlmcp.config import schema as server
+from erlmcp.config.keys import ENVIRONMENT_NAMES
+from erlmcp.config.load import ENV_PREFIX
+from erlmcp.config.urls import identifier, loopback_or_https
 from gonogo.cli.main import app
 from gonogo.config.schema import Manifest, Settings
 
@@ -49,11 +53,41 @@ Made from the program by `scripts/reference.py`; do not edit. Results go to stdo
 
 `gonogo -C DIR COMMAND` works as if started in DIR. Colour is left out in pipes and with `NO_COLOR`.
 """
+SERVER_HEAD = """\
+# erlmcp.toml
+
+Made from the schema by `scripts/reference.py`; do not edit. Unknown keys are errors. `erlmcp check-config`
+shows the values that hold, and where each came from.
+
+Later sources win: default, file (`--config`), environment, command line; last what a generation is staged
+with, which has neither listeners nor a bus of its own. In the environment a list is words between commas, or
+a JSON array. Bounds are of one value: what two keys must be together, `erlmcp check-config` knows.
+"""
+SECRETS_HEAD = """\
+## Secrets
+
+They stand in the environment, or in files of mode 0600 that it names; never in erlmcp.toml, and guests do
+not see them.
+
+| variable | meaning |
+|---|---|"""
+BOUND_SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": "at least", "max_length": "at most"}
+URL_RULES = {
+    loopback_or_https: "https, or http to loopback; no user, no fragment",
+    identifier: "https, or http to loopback; no user, no query, no fragment",
+}
 
 
 def pages() -> dict[str, str]:
     """File name to text."""
-    return {"gonogo-toml.md": configuration(), "cli.md": commands()}
+    return {"gonogo-toml.md": configuration(), "cli.md": commands(), "erlmcp-toml.md": server_configuration()}
+
+
+def server_configuration() -> str:
+    """The manual of erlmcp.toml."""
+    secrets = [f"| `{name}` | {meaning} |" for name, meaning in ENVIRONMENT_NAMES.items()]
+    parts = [SERVER_HEAD, *_server_section(server.Settings, ""), SECRETS_HEAD, *secrets]
+    return "\n".join(parts).rstrip() + "\n"
 
 
 def configuration() -> str:
@@ -104,6 +138,45 @@ def _section(model: type[BaseModel], place: str) -> Iterator[str]:
             yield from _section(nested, f"{place}.{name}{table}".removeprefix("."))
 
 
+def _server_section(model: type[BaseModel], place: str, *, is_listed: bool = False) -> Iterator[str]:
+    """Like ``_section``, with bounds and the name in the environment, which members of lists do not have."""
+    if place:
+        title = f"[[{place}]]" if is_listed else f"[{place}]"
+        yield f"## {title}\n\n{inspect.cleandoc(model.__doc__ or '')}\n"
+    more = ("", "") if is_listed else ("| in the environment ", "|---")
+    yield f"| key | type | default | bounds {more[0]}| meaning |\n|---|---|---|---{more[1]}|---|"
+    sections = []
+    for name, field in model.model_fields.items():
+        nested, key = _nested(field), f"{place}.{name}".removeprefix(".")
+        if nested is not None:
+            sections.append((nested, key, typing.get_origin(field.annotation) is tuple))
+        if nested is None or sections[-1][2]:
+            kind = f"list of `[[{key}]]`" if nested else _type(field)
+            variable = "" if is_listed else f"`{ENV_PREFIX}{key.upper().replace('.', '__')}` | "
+            told = (f"`{name}`", kind, _default(field), _bounds(field), f"{variable}{field.description}")
+            yield f"| {' | '.join(told)} |"
+    yield ""
+    for nested, key, listed in sections:
+        yield from _server_section(nested, key, is_listed=listed)
+
+
+def _bounds(field: FieldInfo) -> str:
+    """What a value must keep to, beside its type."""
+    found = []
+    for constraint in field.metadata:
+        for attribute, sign in BOUND_SIGNS.items():
+            bound = getattr(constraint, attribute, None)
+            if bound is not None:
+                found.append(f"{sign} {bound:g}" if isinstance(bound, float) else f"{sign} {bound}")
+        pattern = getattr(constraint, "pattern", None)
+        if pattern:
+            found.append("one line" if pattern == server.ONE_LINE else f"`{pattern}`".replace("|", "\\|"))
+        judge = getattr(constraint, "func", None)
+        if judge is not None:
+            found.append(URL_RULES[judge])
+    return ", ".join(found)
+
+
 def _nested(field: FieldInfo) -> type[BaseModel] | None:
     """The section that stands under this key, if it is one or a table of them."""
     for candidate in (field.annotation, *typing.get_args(field.annotation)):
@@ -137,6 +210,8 @@ def _default(field: FieldInfo) -> str:
         return "required" if field.default_factory is None else "empty"
     if field.default in ("", ()):
         return "empty"
+    if isinstance(field.default, bool):
+        return "`true`" if field.default else "`false`"
     return (
         f"`{field.default}`"
         if not isinstance(field.default, tuple)

@@ -12,7 +12,19 @@ from openapi_spec_validator import validate
 from erlmcp.admin.pages import control_app
 
 CONTRACT = Path(__file__).parents[3] / "contracts" / "erlmcp-admin.yaml"
-PAGES = ["/health", "/ready", "/metrics", "/config", "/listeners", "/generations", "/faults"]
+PAGES = [
+    "/health",
+    "/ready",
+    "/metrics",
+    "/config",
+    "/listeners",
+    "/generations",
+    "/faults",
+    "/dashboard",
+    "/dashboard/dashboard.css",
+    "/dashboard/dashboard.js",
+    "/dashboard/icon.svg",
+]
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,24 @@ import pytest
 
 import erlmcp
 
-PAGES = ["/health", "/ready", "/metrics", "/config", "/listeners", "/generations"]
+PAGES = [
+    "/health",
+    "/ready",
+    "/metrics",
+    "/config",
+    "/listeners",
+    "/generations",
+    "/dashboard",
+    "/dashboard/dashboard.css",
+    "/dashboard/dashboard.js",
+    "/dashboard/icon.svg",
+]
+
+_INITIALIZE = {
+    "protocolVersion": "2025-11-25",
+    "capabilities": {},
+    "clientInfo": {"name": "test", "version": "0"},
+}
 
 
 def test_health_says_who_lives(server):
@@ -46,6 +63,25 @@ def test_metrics_count_a_call_at_once(server):
     assert server.sample("erlmcp_process_resident_memory_bytes", generation="g1") > 10_000_000
     assert server.sample("erlmcp_generation_info", generation="g1", version="1.0.0", state="active") == 1
     assert server.sample("erlmcp_build_info", version=erlmcp.__version__) == 1
+
+
+def _calls(server, tool):
+    return server.sample("erlmcp_tool_calls_total", tool=tool)
+
+
+def test_metrics_count_the_calls_of_each_tool_and_no_name_that_a_client_made_up(serve):
+    server = serve().started()
+    server.call("who")
+    server.call("slow", seconds=0.01)
+    session = server.connect().handshake("initialize", _INITIALIZE, id=1).headers["mcp-session-id"]
+    for name in ("who", "made-up"):
+        server.connect().handshake("tools/call", {"name": name, "arguments": {}}, session, id=2)
+    assert (_calls(server, "who"), _calls(server, "slow")) == (2, 1)
+    assert (_calls(server, "made-up"), _calls(server, "other")) == (0, 1)
+    timed = server.sample("erlmcp_tool_duration_seconds_sum", tool="slow")
+    assert 0.01 <= timed < 5
+    calls = server.sample("erlmcp_request_duration_seconds_count", method="tools/call")
+    assert server.sample("erlmcp_tool_duration_seconds_count") == calls
 
 
 def test_listeners_say_where_and_how_open(server):

@@ -41,6 +41,25 @@ def test_check_config_shows_every_value_with_its_source(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("text", "file", "error_id"),
+    [
+        ("[auth]\ntokens_file = 'tokens'", "tokens", "auth.tokens-file"),
+        ("[tls]\ncertificate = 'cert.pem'\nkey = 'key.pem'", "cert.pem", "tls.not-pem"),
+        ("", "session.keys", "config.session-keys-file"),
+    ],
+    ids=["tokens", "certificate", "session keys"],
+)
+def test_check_config_judges_the_files_that_are_named_as_serving_does(tmp_path, text, file, error_id):
+    (tmp_path / "erlmcp.toml").write_text(text)
+    (tmp_path / file).write_text("whatever\n")
+    (tmp_path / file).chmod(0o666)
+    env = {"ERLMCP_SESSION_KEYS_FILE": "session.keys"} if file == "session.keys" else {}
+    for command in (["check-config"], ["serve", "guest:server", "--http", "127.0.0.1:0"]):
+        done = _run(*command, "--config", "erlmcp.toml", env=env, cwd=tmp_path)
+        assert (done.returncode, error_id in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize(
     ("arguments", "status", "error_id"),
     [
         (["check-config", "--config", "none.toml"], 2, "config.not-found"),

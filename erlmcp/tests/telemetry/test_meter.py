@@ -5,7 +5,15 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erlmcp.telemetry.meter import BUCKETS_S, MAX_BLOCKERS, OTHER_BLOCKERS, Meter
+from erlmcp.telemetry.meter import (
+    BUCKETS_S,
+    MAX_BLOCKERS,
+    MAX_TOOL_NAME,
+    MAX_TOOLS,
+    OTHER_BLOCKERS,
+    OTHER_TOOLS,
+    Meter,
+)
 
 
 def test_unknown_methods_share_one_label():
@@ -43,6 +51,7 @@ def test_a_refused_request_is_counted_but_not_timed():
         "durations": {},
         "rejected": {"rate": 1},
         "blocked": [],
+        "tools": {},
     }
 
 
@@ -56,3 +65,41 @@ def test_blocking_calls_beyond_the_bound_are_counted_together():
     assert rows["tools/call", "t0"] == [2, 2.0]
     assert rows["tools/call", f"t{MAX_BLOCKERS - 1}"] == [1, 1.5]
     assert rows[OTHER_BLOCKERS] == [2, 3.0]
+
+
+def _tools(meter):
+    return {name: tool["outcomes"] for name, tool in meter.snapshot()["tools"].items()}
+
+
+def test_a_name_that_only_clients_say_is_no_label_until_a_call_of_it_goes_well():
+    meter = Meter()
+    for number in range(3):
+        meter.finished("tools/call", "modern", "tcp", "tool_error", 0.01, f"made-up-{number}")
+    meter.finished("tools/call", "modern", "tcp", "ok", 0.01, "real")
+    meter.finished("tools/call", "modern", "tcp", "tool_error", 0.01, "real")
+    meter.finished("tools/call", "modern", "tcp", "tool_error", 0.01, "always-fails", tool_exists=True)
+    assert _tools(meter) == {
+        OTHER_TOOLS: {"tool_error": 3},
+        "real": {"ok": 1, "tool_error": 1},
+        "always-fails": {"tool_error": 1},
+    }
+
+
+def test_tools_beyond_the_bound_are_counted_together_and_long_names_are_cut():
+    meter = Meter()
+    for number in range(MAX_TOOLS + 2):
+        meter.finished("tools/call", "modern", "tcp", "ok", 0.5, f"t{number}")
+    assert _tools(meter) == {f"t{n}": {"ok": 1} for n in range(MAX_TOOLS)} | {OTHER_TOOLS: {"ok": 2}}
+    meter = Meter()
+    for _ in range(2):
+        meter.finished("tools/call", "modern", "tcp", "ok", 0.5, "x" * 4_000)
+    assert _tools(meter) == {"x" * MAX_TOOL_NAME: {"ok": 2}}
+
+
+def test_the_durations_of_a_tool_are_those_of_its_calls():
+    meter = Meter()
+    for seconds in (0.002, 0.2):
+        meter.finished("tools/call", "modern", "tcp", "ok", seconds, "t")
+    snapshot = meter.snapshot()
+    assert snapshot["tools"]["t"]["buckets"] == snapshot["durations"]["tools/call"]["buckets"]
+    assert snapshot["tools"]["t"]["sum_s"] == 0.202

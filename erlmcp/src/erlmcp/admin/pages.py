@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from erlmcp.admin.dashboard.routes import dashboard_routes
 from erlmcp.admin.service import Reads, Service
 from erlmcp.config.errors import ErlmcpError
 from erlmcp.config.urls import is_loopback
@@ -112,7 +113,8 @@ def _read_routes(service: Reads) -> list[Route]:
         "/generations": generations,
         "/faults": faults,
     }
-    return [Route(path, page, methods=["GET"]) for path, page in pages.items()]
+    plain = [Route(path, page, methods=["GET"]) for path, page in pages.items()]
+    return [*plain, *dashboard_routes(service)]
 
 
 def _act_routes(service: Service) -> list[Route]:

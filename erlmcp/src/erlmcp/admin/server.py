@@ -20,10 +20,11 @@ _CREDENTIALS = struct.Struct("3i")
 
 
 class _PeerNoting(H11Protocol):
-    """Puts the process and user id of a Unix socket's other end into the request's state."""
+    """Puts into the request's state its transport, and who is at the other end of a Unix socket."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
+        self.app_state = {**self.app_state, "transport": transport}
         peer = transport.get_extra_info("socket")
         if peer is not None and peer.family == socket.AF_UNIX:
             raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)

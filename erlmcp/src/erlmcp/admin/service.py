@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from erlmcp.admin.dashboard.dashboard import Dashboard
+
 
 class Reads(Protocol):
     """What the admin listener shows. Nothing here changes anything."""
@@ -38,6 +40,10 @@ class Reads(Protocol):
 
     async def generations(self) -> list[dict[str, Any]]:
         """Every generation."""
+        ...
+
+    def dashboard(self) -> Dashboard | None:
+        """The page for people, if there is one."""
         ...
 
 

@@ -88,15 +88,12 @@ def stdio(
 
 @app.command("check-config")
 def check_config(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Check the configuration, also the files of [tls], and show every value with where it came from."""
+    """Check the configuration and the files it names, and show every value with where it came from."""
+    from erlmcp.cli.serve import check
     from erlmcp.config.load import load
 
     effective = load(config, environ=os.environ)
-    if effective.settings.tls.certificate:
-        from erlmcp.cli.serve import utc_now
-        from erlmcp.edge.certificates import read
-
-        read(effective.settings.tls, utc_now())
+    check(effective.settings, os.environ)
     if as_json:
         _print_json({"hash": effective.digest, "values": effective.shown()})
         return

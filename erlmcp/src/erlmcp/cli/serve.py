@@ -15,12 +15,15 @@ from typing import Any
 from erlmcp.config.errors import ErlmcpError
 from erlmcp.config.keys import changed_session_keys, session_keys
 from erlmcp.config.load import load
-from erlmcp.config.schema import LogSettings
+from erlmcp.config.log_settings import LogSettings
+from erlmcp.config.schema import Settings, TlsSettings
 from erlmcp.supervisor.endpoints import Endpoints
 from erlmcp.supervisor.hosts import bus_access
 from erlmcp.supervisor.key_change import WorkerKeys
-from erlmcp.supervisor.master import Master, Plan
+from erlmcp.supervisor.master import Master
+from erlmcp.supervisor.plan import Plan
 from erlmcp.supervisor.renewal import Renewal
+from erlmcp.supervisor.service_manager import ServiceManager
 from erlmcp.supervisor.spec import GenerationSpec, checked
 from erlmcp.telemetry import logs
 from erlmcp.telemetry.log_file import LogFile, log_file_of, minded
@@ -60,11 +63,8 @@ def run(arguments: ServeArguments) -> int:
             factory=arguments.factory,
         )
     )
+    check(settings, os.environ)
     keys = session_keys(os.environ)
-    if settings.auth.enabled:
-        from erlmcp.edge.auth.gate import check
-
-        check(settings.auth)
     bus = bus_access(settings.bus, os.environ)
     log_file = open_log(settings.log)
     descriptor = log_file.descriptor if log_file is not None else STDERR
@@ -80,11 +80,30 @@ def run(arguments: ServeArguments) -> int:
 
     async def serve() -> int:
         shared = WorkerKeys(keys, partial(changed_session_keys, os.environ))
-        plan = Plan(spec, effective, shared, renewal, endpoints, utc_now, descriptor, _announce, bus)
+        manager = ServiceManager(os.environ)
+        plan = Plan(spec, effective, shared, renewal, endpoints, utc_now, descriptor, _announce, bus, manager)
         with minded(log_file):
             return await Master(plan).run()
 
     return asyncio.run(serve())
+
+
+def check(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Judge everything that a configuration names beyond itself: keys, tokens, certificates, the bus.
+
+    Raises:
+        ErlmcpError: what would keep a server from starting.
+    """
+    session_keys(environ)
+    bus_access(settings.bus, environ)
+    if settings.auth.enabled:
+        from erlmcp.edge.auth import gate
+
+        gate.check(settings.auth)
+    if settings.tls != TlsSettings():
+        from erlmcp.edge.certificates import read
+
+        read(settings.tls, utc_now())
 
 
 def open_log(settings: LogSettings) -> LogFile | None:

@@ -176,10 +176,11 @@ def _require_known(key: str, source: Source, where: str) -> None:
     nearest = near[0] if near else ""
     if nearest and source == "env":
         nearest = ENV_PREFIX + nearest.upper().replace(".", "__")
+    every = "docs/reference/erlmcp-toml.md lists every key, and its name in the environment"
     raise ErlmcpError(
         "config.unknown-key",
         f"unknown key{where}, got {key!r}; expected a key of the configuration reference",
-        hint=f"did you mean {nearest}?" if nearest else "erlmcp check-config lists every key",
+        hint=f"did you mean {nearest}?" if nearest else every,
     )
 
 

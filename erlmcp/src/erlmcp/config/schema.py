@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
+from erlmcp.config.log_settings import LogSettings
+from erlmcp.config.section import Section as _Section
 from erlmcp.config.urls import identifier, loopback_or_https
 
-_ONE_LINE: Final = r"^[^\r\n]*$"
+ONE_LINE: Final = r"^[^\r\n]*$"
 """A path. The text of a key or a certificate itself has lines, and does not belong in a configuration."""
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class HttpSettings(_Section):
@@ -159,17 +157,18 @@ class TlsSettings(_Section):
 
     certificate: str = Field(
         "",
-        pattern=_ONE_LINE,
+        pattern=ONE_LINE,
         description="Path of the certificate and the intermediates that follow it, PEM; empty means no TLS.",
     )
     key: str = Field(
         "",
-        pattern=_ONE_LINE,
-        description="Path of the private key, PEM, not encrypted, open to its owner only (mode 0600).",
+        pattern=ONE_LINE,
+        description="Path of the private key, PEM, not encrypted, open to its owner only (mode 0600;"
+        " 0640 if it is root's and the server runs as another user).",
     )
     client_ca: str = Field(
         "",
-        pattern=_ONE_LINE,
+        pattern=ONE_LINE,
         description="Path of the authorities of clients, PEM; a client without a certificate of theirs is"
         " refused (mutual TLS). Empty asks for none.",
     )
@@ -242,7 +241,7 @@ class AuthSettings(_Section):
 
     tokens_file: str = Field(
         "",
-        pattern=_ONE_LINE,
+        pattern=ONE_LINE,
         description="Path of the digests of static tokens, which only its owner may write; erlmcp token NAME"
         " makes a line. Empty takes none.",
     )
@@ -312,45 +311,23 @@ class BusSettings(_Section):
     )
     ca_file: str = Field(
         "",
-        pattern=_ONE_LINE,
+        pattern=ONE_LINE,
         description="Certificates that rediss:// trusts; empty means those of the system.",
     )
 
 
-_ArgumentName = Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,64}$")]
+class DashboardSettings(_Section):
+    """The page for people at /dashboard of the admin listener."""
 
-
-class LogSettings(_Section):
-    """What is written about the running service: JSON lines on standard error, or to a file."""
-
-    level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least severe level written."
+    enabled: bool = Field(True, description="Whether there is one; if not, nothing is remembered for it.")
+    interval_s: float = Field(
+        2.0, ge=0.2, le=15, description="How often the server looks at itself for it, seconds."
     )
-    file: str = Field("", description="Path of the log; empty means standard error.")
-    max_bytes: int = Field(
-        100 * 1024 * 1024,
-        ge=0,
-        description="Size at which the file is rotated, bytes, looked at twice a second; zero means never.",
+    max_viewers: int = Field(
+        16, ge=1, le=100, description="Browsers that are told changes as they come; more are refused."
     )
-    max_age_s: float = Field(
-        0.0, ge=0, description="Age of its first line at which it is rotated, seconds; zero means never."
-    )
-    keep: int = Field(10, ge=1, le=1_000, description="Rotated files that stay: FILE.1 is the newest.")
-    access: bool = Field(False, description="One line for each request.")
-    access_sample: float = Field(
-        1.0,
-        ge=0,
-        le=1,
-        description="Share of the requests that get a line, of those that went well and were not slow; each"
-        " line then tells its share as sample. Others always get theirs.",
-    )
-    access_slow_s: float = Field(
-        1.0, gt=0, description="A request that took this long always gets its line, seconds."
-    )
-    redact_arguments: tuple[_ArgumentName, ...] = Field(
-        (),
-        max_length=64,
-        description="Names of tool arguments, at any depth, whose values are taken out of every line.",
+    cut_after_s: float = Field(
+        10.0, ge=0.5, le=120, description="A browser that takes nothing for this long is cut off, seconds."
     )
 
 
@@ -364,6 +341,13 @@ class Settings(_Section):
     drain_timeout_s: float = Field(30.0, gt=0, description="How long running requests may finish, seconds.")
     start_timeout_s: float = Field(
         30.0, gt=0, description="How long a generation may take to start, seconds."
+    )
+    max_threads: int = Field(
+        100,
+        ge=1,
+        le=10_000,
+        description="Plain def handlers that one worker runs at one time; more wait. A worker in which as"
+        " many have not ended though their calls are over is replaced.",
     )
     loop_blocked_warn_s: float = Field(
         1.0,
@@ -384,4 +368,5 @@ class Settings(_Section):
     tls: TlsSettings = Field(default_factory=TlsSettings)
     auth: AuthSettings = Field(default_factory=AuthSettings)
     bus: BusSettings = Field(default_factory=BusSettings)
+    dashboard: DashboardSettings = Field(default_factory=DashboardSettings)
     log: LogSettings = Field(default_factory=LogSettings)

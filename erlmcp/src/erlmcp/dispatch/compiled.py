@@ -18,6 +18,7 @@ finishes it. Anything unknown is not compiled. The differential test is ``test_c
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -222,9 +223,24 @@ class MCPServerTools:
         self._table = sdk_private.tool_table(guest.found)
         self._compiled: dict[str, CompiledTool | None] = {}
         self._shapes: dict[str, Shapes] = {}
+        self._found_in_turn: dict[str, CompiledTool] = {}
 
     def find(self, name: str) -> CompiledTool | None:
-        """The tool, if at this moment it can be called without the kernel."""
+        """The tool, if in this turn of the event loop it can be called without the kernel.
+
+        Requests that were read in one turn were sent before any of them was answered, so what one of their
+        tools changes need not be seen by the others.
+        """
+        found = self._found_in_turn.get(name)
+        if found is None:
+            found = self._look(name)
+            if found is not None:
+                if not self._found_in_turn:
+                    asyncio.get_running_loop().call_soon(self._found_in_turn.clear)
+                self._found_in_turn[name] = found
+        return found
+
+    def _look(self, name: str) -> CompiledTool | None:
         table = self._table
         if table is None:
             return None

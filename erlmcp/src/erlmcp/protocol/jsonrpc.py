@@ -41,6 +41,14 @@ class Request(msgspec.Struct, frozen=True):
     method: str
     params: dict[str, Any] | None
 
+    @property
+    def tool(self) -> str:
+        """The name of the tool that it calls; empty when it calls none."""
+        if self.method != "tools/call" or self.params is None:
+            return ""
+        name = self.params.get("name")
+        return name if isinstance(name, str) else ""
+
 
 class Notification(msgspec.Struct, frozen=True):
     """A call that is owed none."""

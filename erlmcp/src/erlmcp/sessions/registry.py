@@ -52,24 +52,30 @@ class Sessions:
         """Grows when the keys are replaced: an id that was opened before may be unknown now."""
         return self._keys.version
 
-    def begin(self, protocol_version: str, client: dict[str, Any]) -> tuple[str, SessionFacts]:
+    def begin(
+        self, protocol_version: str, client: dict[str, Any], owner: str = ""
+    ) -> tuple[str, SessionFacts]:
         """A new session: its id, and the facts in it.
+
+        Args:
+            owner: the principal that may use it; empty where nobody is asked who they are.
 
         Raises:
             SessionTooLargeError: the client describes itself at too great length.
         """
         facts = SessionFacts(new_sid(), int(self._clock()), protocol_version, client)
-        session_id = self._keys.seal(facts)
+        session_id = self._keys.seal(facts, owner)
         self.use(facts.sid)
         return session_id, facts
 
-    def open(self, session_id: str) -> SessionFacts:
+    def open(self, session_id: str, owner: str = "") -> SessionFacts:
         """The facts of a living session; counts as a use of it.
 
         Raises:
-            UnknownSessionError: not ours, ended, idle for too long, or too old. The client is not told which.
+            UnknownSessionError: not ours, somebody else's, ended, idle for too long, or too old. The client
+                is not told which.
         """
-        return self.resume(self._keys.unseal(session_id))
+        return self.resume(self._keys.unseal(session_id, owner))
 
     def resume(self, facts: SessionFacts) -> SessionFacts:
         """The facts again, if their session is still alive; counts as a use of it.

@@ -50,5 +50,6 @@ def limits(generation_id: str, settings: Settings, workers: Sequence[WorkerProce
         connections=settings.http.max_connections * len(workers),
         streams=settings.mcp.max_streams * len(workers),
         in_flight=settings.limits.max_in_flight * len(workers),
+        threads=settings.max_threads * len(workers),
         descriptors=min(read, key=lambda each: each.limit - each.open, default=None),
     )

@@ -269,7 +269,7 @@ class Generation:
         task.add_done_callback(self._joining.discard)
 
     def left(self, worker: WorkerProcess) -> None:
-        """A worker has ended: keep what it counted."""
+        """A worker has ended: keep what it counted, and let nobody wait for it."""
         self.totals.stuck += worker.stuck
         self._around.on_gone(worker)
         if worker.report is not None:

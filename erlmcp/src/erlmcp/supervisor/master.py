@@ -11,67 +11,38 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 from erlmcp import __version__
+from erlmcp.admin.dashboard.dashboard import Dashboard, Observation
 from erlmcp.admin.pages import admin_app, control_app
 from erlmcp.admin.server import PageServer
 from erlmcp.config.errors import ErlmcpError
 from erlmcp.config.load import Effective
 from erlmcp.sessions.bus import WORKER_GONE, BusEvent
 from erlmcp.supervisor.channel import frame, relay_of
-from erlmcp.supervisor.endpoints import Endpoints
 from erlmcp.supervisor.gauging import Gauging, limits
 from erlmcp.supervisor.generation import Generation
-from erlmcp.supervisor.hosts import BusAccess, Hosts
+from erlmcp.supervisor.hosts import Hosts
 from erlmcp.supervisor.injection import Injection
 from erlmcp.supervisor.keeper import Keeper
-from erlmcp.supervisor.key_change import WorkerKeys
 from erlmcp.supervisor.messages import Relay
+from erlmcp.supervisor.plan import Plan
 from erlmcp.supervisor.process import WorkerProcess
-from erlmcp.supervisor.renewal import Renewal
-from erlmcp.supervisor.spec import GenerationSpec, read_spec
+from erlmcp.supervisor.spec import read_spec
 from erlmcp.supervisor.states import State
 from erlmcp.supervisor.surroundings import Surroundings
 from erlmcp.supervisor.upgrades import Upgrades
 from erlmcp.telemetry import logs
-from erlmcp.telemetry.capacity import capacity_page
-from erlmcp.telemetry.exposition import exposition
+from erlmcp.telemetry.reading import Reading
 
 FIRST_GENERATION = "g1"
+_OF_THE_WHOLE = ("tls.", "bus.", "dashboard.")
+"""Sections that all generations share."""
 
 log = logs.Log(__name__)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What ``erlmcp serve`` was asked for.
-
-    Attributes:
-        spec: the first generation.
-        effective: the configuration.
-        keys: the session keys, and where others come from.
-        renewal: the certificate of the public listeners, if they have one.
-        endpoints: the sockets, open.
-        bus: how to reach the other hosts; None when there are none.
-        clock: the time, UTC.
-        log_descriptor: where log lines go.
-        announce: told once when the first generation accepts.
-    """
-
-    spec: GenerationSpec
-    effective: Effective
-    keys: WorkerKeys
-    renewal: Renewal
-    endpoints: Endpoints
-    clock: Callable[[], datetime]
-    log_descriptor: int
-    announce: Callable[[str], None]
-    bus: BusAccess | None = None
 
 
 class Master:
@@ -102,6 +73,7 @@ class Master:
             lambda: [worker for each in self._upgrades for worker in each.audience()],
             time.monotonic,
         )
+        self._dashboard = Dashboard.configured(plan.effective.settings.dashboard, self.observe)
         self._keeper = Keeper(plan.effective.settings.mcp, self._seconds)
         self._hosts: Hosts | None = None
         if plan.bus is not None:
@@ -116,24 +88,33 @@ class Master:
             ErlmcpError: the first generation did not start.
         """
         self._hear_signals()
+        self._plan.manager.starting(self._effective.settings.start_timeout_s)
         pages = [PageServer(admin_app(self), self._endpoints.admin)]
         if self._endpoints.control is not None:
             pages.append(PageServer(control_app(self), self._endpoints.control.sock))
         for page in pages:
             await page.start()
+        if self._dashboard is not None:
+            self._dashboard.start()
         if self._hosts is not None:
             self._hosts.start()
-        renewing = asyncio.create_task(self._plan.renewal.run(self._upgrades.renew_identity))
+        beside = [
+            asyncio.create_task(self._plan.renewal.run(self._upgrades.renew_identity)),
+            asyncio.create_task(self._plan.manager.stay_alive()),
+        ]
         try:
             await self._serve_first()
             await self._asked_to_stop.wait()
             return await self._shut_down()
         finally:
-            renewing.cancel()
+            for task in beside:
+                task.cancel()
             self._injection.close()
             self._upgrades.kill()
             if self._hosts is not None:
                 await self._hosts.stop()
+            if self._dashboard is not None:
+                await self._dashboard.stop()
             await asyncio.gather(*(page.stop() for page in pages))
             self._endpoints.close()
 
@@ -151,6 +132,7 @@ class Master:
     async def _start_first(self) -> None:
         generation, _ = await self._upgrades.stage(FIRST_GENERATION, self._plan.spec)
         await self._upgrades.activate(generation.id)
+        self._plan.manager.ready(_status(generation))
         guest = generation.guest
         log.info(
             "server.started",
@@ -167,6 +149,7 @@ class Master:
     async def _shut_down(self) -> int:
         timeout_s = self._effective.settings.drain_timeout_s
         log.info("master.stopping", drain_timeout_s=timeout_s)
+        self._plan.manager.stopping(timeout_s)
         self._upgrades.replace_no_more()
         self._endpoints.stop_accepting()
         ending = asyncio.create_task(self._upgrades.shut_down(timeout_s))
@@ -216,11 +199,11 @@ class Master:
 
     def _configure(self, overrides: dict[str, Any]) -> Effective:
         for key in overrides:
-            if key.startswith(("tls.", "bus.")):
+            if key.startswith(_OF_THE_WHOLE):
                 raise ErlmcpError(
                     "generations.not-its-own",
-                    f"a generation cannot have its own {key}, got one in config; expected none: listeners and"
-                    " bus are shared by all generations",
+                    f"a generation cannot have its own {key}, got one in config; expected none: listeners,"
+                    " bus and dashboard are shared by all generations",
                     hint=f"set {key} for the whole server, in its configuration file",
                 )
         return self._effective.with_values(overrides, "generation")
@@ -280,15 +263,33 @@ class Master:
     async def metrics(self) -> bytes:
         """The Prometheus page, with counts as of now."""
         await self._upgrades.refresh()
-        bus = None if self._hosts is None else self._hosts.metrics()
-        certificate = self._plan.renewal.metrics()
-        counts = exposition(self._upgrades.metrics(), __version__, certificate, bus)
-        living = [each for each in self._upgrades if each.workers]
-        gauged = await self._gauging.read(
-            self.ready()["components"],
-            [limits(each.id, each.effective.settings, each.workers) for each in living],
+        return (await self._reading()).page()
+
+    async def observe(self, *, ask: bool) -> Observation:
+        """What the dashboard shows; ``ask`` asks the workers, else their last word counts."""
+        if ask:
+            await self._upgrades.refresh()
+        return Observation(
+            await self._reading(), self.health(), self.ready(), self._effective.settings.environment
         )
-        return counts + capacity_page(gauged)
+
+    def dashboard(self) -> Dashboard | None:
+        """The dashboard, if there is one."""
+        return self._dashboard
+
+    async def _reading(self) -> Reading:
+        living = [each for each in self._upgrades if each.workers]
+        return Reading(
+            at=self._seconds(),
+            erlmcp_version=__version__,
+            generations=self._upgrades.metrics(),
+            capacity=await self._gauging.read(
+                self.ready()["components"],
+                [limits(each.id, each.effective.settings, each.workers) for each in living],
+            ),
+            certificate=self._plan.renewal.metrics(),
+            bus=None if self._hosts is None else self._hosts.metrics(),
+        )
 
     def config(self) -> dict[str, Any]:
         """The effective configuration of the shown generation."""
@@ -325,6 +326,7 @@ class Master:
         """Switch to a generation."""
         self._require_running()
         switch = await self._upgrades.activate(generation_id)
+        self._plan.manager.status(_status(self._upgrades.get(switch.active)))
         return {"active": switch.active, "previous": switch.previous, "elapsed_s": switch.elapsed_s}
 
     async def drain(self, generation_id: str) -> dict[str, Any]:
@@ -368,6 +370,10 @@ class Master:
 
 def _tell(worker: WorkerProcess, event: BusEvent) -> None:
     worker.channel.relay(frame(relay_of(event)), mergeable=False)
+
+
+def _status(generation: Generation) -> str:
+    return f"{generation.guest['name']} {generation.spec.version}, generation {generation.id}"
 
 
 def _component(name: str, status: str, detail: str) -> dict[str, Any]:

@@ -99,6 +99,12 @@ class Report(msgspec.Struct, frozen=True, tag="report"):
     cpu_s: float
     metrics: dict[str, Any]
     loop_lag_s: float = 0.0
+    threads_busy: int = 0
+    """Handlers that run in threads."""
+    threads_lost: int = 0
+    """Those whose calls are over."""
+    is_worn: bool = False
+    """It has lost so many that another worker should take its place."""
 
 
 class Relay(msgspec.Struct, frozen=True, tag="relay"):

@@ -300,6 +300,7 @@ class Worker:
 
     def _report(self) -> None:
         counts = self._required_runtime.counts()
+        threads = self._required_runtime.threads.count()
         self._channel.send(
             Report(
                 in_flight=counts.in_flight,
@@ -309,6 +310,9 @@ class Worker:
                 cpu_s=time.process_time(),
                 metrics=self._meter.snapshot(),
                 loop_lag_s=self._watch.lag_s if self._watch is not None else 0.0,
+                threads_busy=threads.busy,
+                threads_lost=threads.lost,
+                is_worn=self._required_runtime.threads.is_worn(threads),
             )
         )
 

@@ -37,6 +37,8 @@ class GenerationMetrics:
     counts: Counts
     stuck: int = 0
     loop_lag_s: float = 0.0
+    threads_busy: int = 0
+    threads_lost: int = 0
 
     @classmethod
     def of_the_past(cls, name: str, totals: Totals) -> GenerationMetrics:
@@ -113,6 +115,7 @@ class _Page(Collector):
 
     def collect(self) -> Iterable[Metric]:
         yield from self._requests()
+        yield from self._tools()
         yield from self._gauges()
         yield from self._processes()
         yield from self._event_loops()
@@ -151,11 +154,37 @@ class _Page(Collector):
         yield durations
         yield rejected
 
+    def _tools(self) -> Iterator[Metric]:
+        calls = CounterMetricFamily(
+            "erlmcp_tool_calls",
+            "Calls of tools, by how they ended.",
+            labels=["generation", "tool", "outcome"],
+        )
+        durations = HistogramMetricFamily(
+            "erlmcp_tool_duration_seconds",
+            "From the complete request to the last byte of its answer, by tool.",
+            labels=["generation", "tool"],
+        )
+        for each in self._generations:
+            for name, tool in sorted(each.counts.tools.items()):
+                for outcome, count in sorted(tool.outcomes.items()):
+                    calls.add_metric([each.generation, name, outcome], count)
+                buckets = _cumulative(tool)
+                durations.add_metric([each.generation, name], buckets=buckets, sum_value=tool.sum_s)
+        yield calls
+        yield durations
+
     def _gauges(self) -> Iterator[Metric]:
         for name, text, attribute in (
             ("erlmcp_in_flight_requests", "Requests being handled.", "in_flight"),
             ("erlmcp_connections", "Open connections.", "connections"),
             ("erlmcp_streams", "Open streams.", "streams"),
+            ("erlmcp_threads_busy", "Handlers that run in threads.", "threads_busy"),
+            (
+                "erlmcp_threads_lost",
+                "Handlers that run in threads though their calls are over.",
+                "threads_lost",
+            ),
             ("erlmcp_workers", "Workers that can serve.", "workers"),
             ("erlmcp_process_resident_memory_bytes", "Memory in RAM, all workers.", "resident_memory_bytes"),
         ):

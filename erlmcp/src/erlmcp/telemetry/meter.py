@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 BUCKETS_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -46,6 +47,13 @@ MAX_BLOCKERS: Final = 50
 
 OTHER_BLOCKERS: Final = ("other", "")
 
+MAX_TOOLS: Final = 100
+"""Tools that are a label of their own. Any more are ``other`` together."""
+
+OTHER_TOOLS: Final = "other"
+MAX_TOOL_NAME: Final = 128
+"""Characters of a tool's name that are shown."""
+
 
 class Histogram:
     """How often each duration was seen."""
@@ -57,6 +65,22 @@ class Histogram:
         self.sum_s = 0.0
 
 
+class ToolCount(Histogram):
+    """The same of the calls of one tool, and how they ended."""
+
+    __slots__ = ("outcomes",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outcomes: Counter[str] = Counter()
+
+    def add(self, outcomes: Mapping[str, int], buckets: Iterable[int], sum_s: float) -> None:
+        """Add what another has counted."""
+        self.outcomes.update(outcomes)
+        self.buckets = [mine + theirs for mine, theirs in zip(self.buckets, buckets, strict=True)]
+        self.sum_s += sum_s
+
+
 class Meter:
     """The counters of one worker. They only grow; gauges are read from the runtime instead."""
 
@@ -65,16 +89,44 @@ class Meter:
         self._durations: dict[str, Histogram] = {}
         self._rejected: Counter[str] = Counter()
         self._blocked: dict[tuple[str, str], tuple[int, float]] = {}
+        self._tools: dict[str, ToolCount] = {}
 
-    def finished(self, method: str, era: str, transport: str, outcome: str, seconds: float) -> None:
-        """One request got its last byte, or will get none. ``outcome`` is one of ``OUTCOMES``."""
+    def finished(
+        self,
+        method: str,
+        era: str,
+        transport: str,
+        outcome: str,
+        seconds: float,
+        tool: str = "",
+        *,
+        tool_exists: bool = False,
+    ) -> None:
+        """One request got its last byte, or will get none.
+
+        Args:
+            outcome: one of ``OUTCOMES``.
+            tool: the one that was called, as the client said it.
+            tool_exists: whether the guest is known to have it; if not, the call must have gone well before
+                the name becomes a label.
+        """
         label = method if method in METHODS else "other"
         self._requests[label, era, transport, outcome] += 1
         histogram = self._durations.get(label)
         if histogram is None:
             histogram = self._durations[label] = Histogram()
-        histogram.buckets[bisect_left(BUCKETS_S, seconds)] += 1
+        bucket = bisect_left(BUCKETS_S, seconds)
+        histogram.buckets[bucket] += 1
         histogram.sum_s += seconds
+        if tool:
+            found = self._tools.get(tool) or self._tool(tool, exists=tool_exists or outcome == "ok")
+            found.outcomes[outcome] += 1
+            found.buckets[bucket] += 1
+            found.sum_s += seconds
+
+    def _tool(self, name: str, *, exists: bool) -> ToolCount:
+        """Where calls of a tool are counted that has had none yet."""
+        return tool_count(self._tools, name[:MAX_TOOL_NAME] if exists else OTHER_TOOLS)
 
     def refused(self, method: str, era: str, transport: str, outcome: str) -> None:
         """One request was answered before any handler ran; it says nothing about latency."""
@@ -93,7 +145,8 @@ class Meter:
 
         ``requests`` is a list of ``[method, era, transport, outcome, count]``; ``durations`` maps a method to
         ``{"buckets": counts for each of BUCKETS_S and one beyond, not cumulative; "sum_s"}``; ``rejected``
-        maps a reason to a count; ``blocked`` is a list of ``[method, name, count, seconds]``.
+        maps a reason to a count; ``blocked`` is a list of ``[method, name, count, seconds]``;
+        ``tools`` maps a name to the same as a duration and ``outcomes``, a count for each.
         """
         return {
             "requests": [[*labels, count] for labels, count in self._requests.items()],
@@ -103,6 +156,14 @@ class Meter:
             },
             "rejected": dict(self._rejected),
             "blocked": [[*call, *sums] for call, sums in list(self._blocked.items())],
+            "tools": {
+                name: {
+                    "outcomes": dict(tool.outcomes),
+                    "buckets": list(tool.buckets),
+                    "sum_s": tool.sum_s,
+                }
+                for name, tool in self._tools.items()
+            },
         }
 
 
@@ -114,3 +175,13 @@ def add_blocked(
         call = OTHER_BLOCKERS
     had = sums.get(call, (0, 0.0))
     sums[call] = (had[0] + count, had[1] + seconds)
+
+
+def tool_count(tools: dict[str, ToolCount], name: str) -> ToolCount:
+    """Where calls of this tool are counted; beyond ``MAX_TOOLS`` where those of all others are."""
+    found = tools.get(name)
+    if found is None:
+        if len(tools) >= MAX_TOOLS:
+            name = OTHER_TOOLS
+        found = tools.setdefault(name, ToolCount())
+    return found

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from erlmcp.telemetry.meter import Histogram, add_blocked
+from erlmcp.telemetry.meter import Histogram, ToolCount, add_blocked, tool_count
 
 
 @dataclass
@@ -22,12 +22,14 @@ class Counts:
         durations: histogram by method.
         rejected: by reason.
         blocked: how often, and how many seconds, a call kept the event loop from turning, by method and name.
+        tools: calls by the name of the tool.
     """
 
     requests: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
     durations: dict[str, Histogram] = field(default_factory=dict)
     rejected: Counter[str] = field(default_factory=Counter)
     blocked: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
+    tools: dict[str, ToolCount] = field(default_factory=dict)
 
     def add_snapshot(self, snapshot: Mapping[str, Any]) -> None:
         """Add what one meter counted."""
@@ -38,6 +40,8 @@ class Counts:
         self.rejected.update(snapshot.get("rejected", {}))
         for method, name, count, seconds in snapshot.get("blocked", ()):
             add_blocked(self.blocked, (method, name), count, seconds)
+        for name, tool in snapshot.get("tools", {}).items():
+            tool_count(self.tools, name).add(tool["outcomes"], tool["buckets"], tool["sum_s"])
 
     def add(self, other: Counts) -> None:
         """Add another sum."""
@@ -47,6 +51,8 @@ class Counts:
         self.rejected.update(other.rejected)
         for call, (count, seconds) in other.blocked.items():
             add_blocked(self.blocked, call, count, seconds)
+        for name, tool in other.tools.items():
+            tool_count(self.tools, name).add(tool.outcomes, tool.buckets, tool.sum_s)
 
     def _add_duration(self, method: str, buckets: Iterable[int], sum_s: float) -> None:
         histogram = self.durations.setdefault(method, Histogram())

@@ -30,6 +30,7 @@ from erlmcp.telemetry.meter import Meter
 from erlmcp.transports.admission import Admission
 from erlmcp.transports.asgi_guest import GuestRoutes
 from erlmcp.transports.duplex.channels import Channels
+from erlmcp.transports.guest_threads import GuestThreads
 from erlmcp.transports.http.server import HttpServer
 from erlmcp.transports.injection import Injection
 from erlmcp.transports.legacy_sse.endpoint import SseEndpoint
@@ -72,6 +73,7 @@ class GuestRuntime:
     def __init__(
         self,
         guest: Guest,
+        threads: GuestThreads,
         settings: Settings,
         keys: KeyRing,
         bus: Bus,
@@ -83,6 +85,7 @@ class GuestRuntime:
         has_keeper: bool,
     ) -> None:
         self._guest = guest
+        self.threads = threads
         self._gate = gate
         sessions = Sessions(keys, bus, settings.mcp, time.time, answers=not has_keeper)
         self._service = Service(guest, settings, keys, meter, bus)
@@ -132,6 +135,7 @@ class GuestRuntime:
                 come to serve within the time to start.
             ErlmcpError: what ``[auth]`` names cannot be used.
         """
+        threads = GuestThreads(settings.max_threads)
         try:
             async with asyncio.timeout(settings.start_timeout_s * GUESTS_SHARE):
                 guest = await Guest.load(
@@ -152,8 +156,8 @@ class GuestRuntime:
             ) from None
         await guest.open(guarded=settings.auth.enabled)
         gate = Gate(settings.auth) if settings.auth.enabled else None
-        name = worker or secrets.token_hex(8)
-        return cls(guest, settings, keys, bus, meter, identity, gate, worker=name, has_keeper=has_keeper)
+        parts = (guest, threads, settings, keys, bus, meter, identity, gate)
+        return cls(*parts, worker=worker or secrets.token_hex(8), has_keeper=has_keeper)
 
     @property
     def guest(self) -> GuestInfo:

@@ -16,12 +16,14 @@ from typing import Any, Protocol
 
 import msgspec
 
+from erlmcp.dispatch.callers import enter
 from erlmcp.dispatch.context import CallContext
 from erlmcp.dispatch.kernel import fault_of
 from erlmcp.dispatch.listens import CURRENT_HOLDER, LISTEN, HandedOver, ListenStream
 from erlmcp.protocol import jsonrpc
 from erlmcp.protocol.eras import HANDSHAKE
 from erlmcp.protocol.faults import INTERNAL, TIMED_OUT, Fault
+from erlmcp.protocol.grants import Grant
 from erlmcp.protocol.jsonrpc import Request
 from erlmcp.telemetry.correlation import CURRENT, Correlation
 from erlmcp.transports.streamable_http.service import Service
@@ -37,6 +39,10 @@ class Line(Protocol):
     @property
     def transport_name(self) -> str:
         """How metrics name the transport."""
+
+    @property
+    def grant(self) -> Grant | None:
+        """The access token of the client; None where none is asked for."""
 
     @property
     def is_open(self) -> bool:
@@ -211,6 +217,7 @@ class ChannelCall:
 
     async def _run(self) -> None:
         CURRENT.set(self)
+        enter(self._line.grant)
         if self.is_listen:
             CURRENT_HOLDER.set(self)
         try:
@@ -270,6 +277,10 @@ class ChannelCall:
             logger.exception("the data of an error cannot be written as JSON")
             return jsonrpc.encode_fault(self.request.id, INTERNAL)
 
+    def _called(self) -> tuple[str, bool]:
+        """The name of the tool that is called, and whether the guest is known to have it."""
+        return self.request.tool, False
+
     def _settle(self, outcome: str) -> None:
         """The one place where a call ends: count it, let it go."""
         if self._over:
@@ -281,6 +292,7 @@ class ChannelCall:
         if self._timer is not None:
             self._timer.cancel()
         seconds = time.perf_counter() - self._began
+        tool, exists = self._called()
         self._service.finished(
             self.request.method,
             self._era,
@@ -288,6 +300,8 @@ class ChannelCall:
             seconds,
             self._line.transport_name,
             self.correlation if self.correlation.is_told else None,
+            tool,
+            tool_exists=exists,
         )
         self._service.call_ended(self)
         self._service.no_tick(self)

@@ -82,7 +82,7 @@ class CompiledCalls:
         call_now: CallNow,
         version: str,
         answer: Callable[[bytes], None],
-        transport: str,
+        line: Line,
     ) -> BaseException | None:
         """Call a tool that never waits and answer, in the turn in which its request was read: no task.
 
@@ -97,14 +97,16 @@ class CompiledCalls:
                 call.id,
                 call.params.arguments,
                 self._tools.shapes(version),
-                service.turn.for_request(correlation),
+                service.turn.for_request(correlation, line.grant),
             )
         except BaseException as ended:  # noqa: BLE001 - a task raises it, as for any other tool
             return ended
         answer(made.payload)
         outcome = "tool_error" if made.failed else "ok"
         told = correlation if correlation.known_id else None
-        service.finished("tools/call", era, outcome, time.perf_counter() - began, transport, told)
+        took_s = time.perf_counter() - began
+        how = (outcome, took_s, line.transport_name, told, call.params.name)
+        service.finished("tools/call", era, *how, tool_exists=True)
         return None
 
     def start(
@@ -163,6 +165,9 @@ class CompiledCall(ChannelCall):
         except Unwritten as unwritten:
             handler = unwritten.handler
         return self._encoded(await kernel.finish(self._asked(), handler))
+
+    def _called(self) -> tuple[str, bool]:
+        return self._plain.name, True
 
     def _told(self, answer: Answer | dict[str, Any]) -> tuple[bytes, str]:
         if isinstance(answer, dict):

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from erlmcp.dispatch.callers import enter
 from erlmcp.dispatch.context import CallContext, CloseStream
 from erlmcp.dispatch.kernel import fault_of, transport_context
 from erlmcp.dispatch.listens import CURRENT_HOLDER, LISTEN, HandedOver, ListenStream
@@ -26,7 +27,7 @@ from erlmcp.sessions.sealed import SessionFacts
 from erlmcp.telemetry.correlation import CURRENT
 from erlmcp.transports.http import heads
 from erlmcp.transports.http.exchange import Answering
-from erlmcp.transports.streamable_http.http_view import starlette_request
+from erlmcp.transports.streamable_http.http_view import starlette_request, without_session
 from erlmcp.transports.streamable_http.service import TRANSPORT, Service
 from erlmcp.transports.streamable_http.tracks import Track, Tracks, is_primed
 
@@ -95,16 +96,18 @@ class Call:
         """What the handler can do meanwhile; made when it is first wanted."""
         if self._context is None:
             http, resumption = self._exchange.request, self._resumption
+            headers = without_session(http) if self._era == MODERN else http.headers
             comes_back = resumption is not None and is_primed(resumption.facts)
             self._context = CallContext(
                 self,
                 self.request.id,
                 self.request.params,
-                transport_context(TRANSPORT, http.headers, can_ask=self._ask is not None),
-                lambda: starlette_request(http),
+                transport_context(TRANSPORT, headers, can_ask=self._ask is not None),
+                lambda: starlette_request(http, headers),
                 close_stream=self._close_stream if comes_back else None,
                 close_standing_stream=resumption.close_standing_stream if comes_back and resumption else None,
                 address=http.peer,
+                grant=http.grant,
             )
             if self._over:
                 self._context.close()
@@ -217,6 +220,7 @@ class Call:
 
     async def _run(self) -> None:
         CURRENT.set(self._exchange)
+        enter(self._exchange.request.grant)
         fault: Fault | None = None
         if self.is_listen:
             CURRENT_HOLDER.set(self)
@@ -261,6 +265,10 @@ class Call:
             logger.exception("the data of an error cannot be written as JSON")
             return jsonrpc.encode_fault(self.request.id, INTERNAL)
 
+    def _called(self) -> tuple[str, bool]:
+        """The name of the tool that is called, and whether the guest is known to have it."""
+        return self.request.tool, False
+
     def _settle(self, payload: bytes, fault: Fault | None, outcome: str) -> None:
         """The one place where a call ends: answer, count, let go."""
         if self._over:
@@ -285,7 +293,16 @@ class Call:
             self._exchange.respond(self._status(fault), payload, fields)
         seconds = time.perf_counter() - self._began
         correlation = self._exchange.told_correlation
-        service.finished(self.request.method, self._era, outcome, seconds, correlation=correlation)
+        tool, exists = self._called()
+        service.finished(
+            self.request.method,
+            self._era,
+            outcome,
+            seconds,
+            correlation=correlation,
+            tool=tool,
+            tool_exists=exists,
+        )
         service.call_ended(self)
         service.no_tick(self)
         if self._on_end is not None:

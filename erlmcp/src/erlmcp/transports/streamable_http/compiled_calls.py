@@ -45,7 +45,7 @@ _MAX_ENVELOPE_BYTES: Final = 4_096
 class JudgedHead:
     """What follows from a head that has passed the checks of the endpoint."""
 
-    __slots__ = ("envelopes", "facts", "may_be_modern", "ring_version", "session_id")
+    __slots__ = ("envelopes", "facts", "may_be_modern", "owner", "ring_version", "session_id")
 
     def __init__(self, headers: Headers) -> None:
         version = headers.get("mcp-protocol-version")
@@ -54,6 +54,8 @@ class JudgedHead:
         handshake = version is None or version in HANDSHAKE_PROTOCOL_VERSIONS
         self.session_id = headers.get("mcp-session-id") if handshake and not headers.repeated else None
         self.facts: SessionFacts | None = None
+        self.owner = ""
+        """Who has asked for them."""
         self.ring_version = 0
         """Of the keys that have opened them."""
         self.envelopes: dict[bytes, tuple[str, Envelope]] = {}
@@ -77,9 +79,12 @@ class CompiledCalls:
         Its envelope has been seen with this head before, so ``serve`` has put it through every check.
         False if it must go the ordinary way, and then nothing has happened.
         """
-        service, turn, gate = self._service, self._service.turn, self._gate
-        if gate is not None and not isinstance(gate.judge(known.request.headers, b""), Grant):
-            return False
+        service, turn, grant = self._service, self._service.turn, None
+        if self._gate is not None:
+            verdict = self._gate.judge(known.request.headers, b"")
+            if not isinstance(verdict, Grant):
+                return False
+            grant = verdict
         call = decode_plain_call(body, max_depth=self._max_depth)
         if call is None:
             return False
@@ -97,7 +102,7 @@ class CompiledCalls:
                 return False
             era, version = MODERN, approved[1].protocol_version
         else:
-            session = self._session(head)
+            session = self._session(head, grant)
             if session is None:
                 return False
             era, version = HANDSHAKE, session.facts.protocol_version
@@ -108,14 +113,19 @@ class CompiledCalls:
         correlation.sent = body
         try:
             shapes = self._tools.shapes(version)
-            answer = call_now(call.id, plain.arguments, shapes, turn.for_request(correlation))
+            answer = call_now(call.id, plain.arguments, shapes, turn.for_request(correlation, grant))
         except BaseException as ended:  # noqa: BLE001 - a task raises it, as for any other tool
-            self._start(wire.exchange_for(known, body, passing), head, call, tool, session, ended)
+            exchange = wire.exchange_for(known, body, passing)
+            exchange.request.grant = grant
+            self._start(exchange, head, call, tool, session, ended)
             return True
         wire.answer_json(answer.payload)
         outcome = "tool_error" if answer.failed else "ok"
         told = correlation if passing or correlation.known_id else None
-        service.finished("tools/call", era, outcome, time.perf_counter() - began, correlation=told)
+        took_s = time.perf_counter() - began
+        service.finished(
+            "tools/call", era, outcome, took_s, correlation=told, tool=plain.name, tool_exists=True
+        )
         if session is not None:
             self._handshake.used(session)
         return True
@@ -169,21 +179,21 @@ class CompiledCalls:
     def _serve_in_session(
         self, exchange: Exchange, head: JudgedHead, call: PlainCall, tool: Compiled
     ) -> bool:
-        session = self._session(head)
+        session = self._session(head, exchange.request.grant)
         if session is None:
             return False
         self._start_in_session(exchange, call, tool, session)
         return True
 
-    def _session(self, head: JudgedHead) -> LiveSession | None:
-        """The session that a head names, if it names one that is alive."""
+    def _session(self, head: JudgedHead, grant: Grant | None) -> LiveSession | None:
+        """The session that a head names, if it names one that is alive and belongs to whoever asks."""
         if head.session_id is None:
             return None
-        ring_version = self._handshake.ring_version
-        facts = head.facts if head.ring_version == ring_version else None
-        found = self._handshake.session_again(head.session_id, facts)
+        ring_version, owner = self._handshake.ring_version, "" if grant is None else grant.principal
+        facts = head.facts if head.ring_version == ring_version and head.owner == owner else None
+        found = self._handshake.session_again(head.session_id, facts, owner)
         if found is not None:
-            head.facts, head.ring_version = found.facts, ring_version
+            head.facts, head.ring_version, head.owner = found.facts, ring_version, owner
         return found
 
     def _start(
@@ -298,6 +308,9 @@ class CompiledCall(Call):
         except Unwritten as unwritten:
             handler = unwritten.handler
         return self._encoded(await self._service.kernel.finish(self._asked(), handler))
+
+    def _called(self) -> tuple[str, bool]:
+        return self._plain.name, True
 
     def _told(self, answer: Answer | dict[str, Any]) -> tuple[bytes, str]:
         if isinstance(answer, dict):

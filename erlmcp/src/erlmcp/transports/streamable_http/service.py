@@ -139,9 +139,12 @@ class Service:
         seconds: float,
         transport: str = TRANSPORT,
         correlation: Correlation | None = None,
+        tool: str = "",
+        *,
+        tool_exists: bool = False,
     ) -> None:
         """Count a request that a handler served; ``correlation`` if anybody knows it."""
-        self.meter.finished(method, era, transport, outcome, seconds)
+        self.meter.finished(method, era, transport, outcome, seconds, tool, tool_exists=tool_exists)
         if self._access is not None:
             self._access.note(method, era, outcome, seconds, correlation)
         elif outcome in _FAILED and correlation is not None:
