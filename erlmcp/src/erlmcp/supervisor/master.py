@@ -68,12 +68,12 @@ class Master:
         )
         self._upgrades = Upgrades(around, self._configure)
         self._gauging = Gauging(self._started_at, plan.effective.settings.log.file)
+        self._dashboard = Dashboard.configured(plan.effective.settings.dashboard, self.observe)
         self._injection = Injection(
             lambda: self._effective.settings.environment,
             lambda: [worker for each in self._upgrades for worker in each.audience()],
             time.monotonic,
         )
-        self._dashboard = Dashboard.configured(plan.effective.settings.dashboard, self.observe)
         self._keeper = Keeper(plan.effective.settings.mcp, self._seconds)
         self._hosts: Hosts | None = None
         if plan.bus is not None:

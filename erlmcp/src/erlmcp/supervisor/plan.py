@@ -1,4 +1,4 @@
-"""What a server is started with; the command line fills it in. Data only."""
+"""What the command line hands to the master: everything that was read, judged and opened before it begins."""
 
 from __future__ import annotations
 
