@@ -10,7 +10,7 @@ import random
 
 import pytest
 
-from erlmcp.config.schema import LogSettings
+from erlmcp.config.log_settings import LogSettings
 from erlmcp.telemetry import logs
 from erlmcp.telemetry.access import AccessLog
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erlmcp.config.schema import LogSettings
+from erlmcp.config.log_settings import LogSettings
 from erlmcp.telemetry import logs
 from erlmcp.telemetry.redaction import MAX_TEXT, redact
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from erlmcp.config.schema import LogSettings
+from erlmcp.config.log_settings import LogSettings
 from erlmcp.telemetry import logs
 from erlmcp.telemetry.log_file import LogFile, log_file_of
 

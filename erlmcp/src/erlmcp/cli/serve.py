@@ -15,7 +15,8 @@ from typing import Any
 from erlmcp.config.errors import ErlmcpError
 from erlmcp.config.keys import changed_session_keys, session_keys
 from erlmcp.config.load import load
-from erlmcp.config.schema import LogSettings, Settings, TlsSettings
+from erlmcp.config.log_settings import LogSettings
+from erlmcp.config.schema import Settings, TlsSettings
 from erlmcp.supervisor.endpoints import Endpoints
 from erlmcp.supervisor.hosts import bus_access
 from erlmcp.supervisor.key_change import WorkerKeys

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
+from erlmcp.config.log_settings import LogSettings
+from erlmcp.config.section import Section as _Section
 from erlmcp.config.urls import identifier, loopback_or_https
 
 ONE_LINE: Final = r"^[^\r\n]*$"
 """A path. The text of a key or a certificate itself has lines, and does not belong in a configuration."""
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class HttpSettings(_Section):
@@ -331,43 +329,6 @@ class DashboardSettings(_Section):
     )
     cut_after_s: float = Field(
         10.0, ge=0.5, le=120, description="A browser that takes nothing for this long is cut off, seconds."
-    )
-
-
-_ArgumentName = Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,64}$")]
-
-
-class LogSettings(_Section):
-    """What is written about the running service: JSON lines on standard error, or to a file."""
-
-    level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least severe level written."
-    )
-    file: str = Field("", description="Path of the log; empty means standard error.")
-    max_bytes: int = Field(
-        100 * 1024 * 1024,
-        ge=0,
-        description="Size at which the file is rotated, bytes, looked at twice a second; zero means never.",
-    )
-    max_age_s: float = Field(
-        0.0, ge=0, description="Age of its first line at which it is rotated, seconds; zero means never."
-    )
-    keep: int = Field(10, ge=1, le=1_000, description="Rotated files that stay: FILE.1 is the newest.")
-    access: bool = Field(False, description="One line for each request.")
-    access_sample: float = Field(
-        1.0,
-        ge=0,
-        le=1,
-        description="Share of the requests that get a line, of those that went well and were not slow; each"
-        " line then tells its share as sample. Others always get theirs.",
-    )
-    access_slow_s: float = Field(
-        1.0, gt=0, description="A request that took this long always gets its line, seconds."
-    )
-    redact_arguments: tuple[_ArgumentName, ...] = Field(
-        (),
-        max_length=64,
-        description="Names of tool arguments, at any depth, whose values are taken out of every line.",
     )
 
 

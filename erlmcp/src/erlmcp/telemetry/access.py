@@ -16,7 +16,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-from erlmcp.config.schema import LogSettings
+from erlmcp.config.log_settings import LogSettings
 from erlmcp.telemetry.correlation import Correlation
 from erlmcp.telemetry.logs import DescriptorHandler, JsonLines, fields_of, write_bytes
 from erlmcp.telemetry.meter import METHODS

@@ -20,7 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from erlmcp.config.schema import LogSettings
+from erlmcp.config.log_settings import LogSettings
 from erlmcp.telemetry.logs import Log, open_log_file
 
 LOOK_INTERVAL_S: Final = 0.5

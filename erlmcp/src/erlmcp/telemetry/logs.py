@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from erlmcp.config.schema import LogSettings
+from erlmcp.config.log_settings import LogSettings
 from erlmcp.telemetry.correlation import CURRENT, Correlation
 from erlmcp.telemetry.redaction import MAX_TEXT, NOTHING_DECLARED, REDACTED, Redaction
 

@@ -65,7 +65,7 @@ class Redaction:
     """
 
     def __init__(self, fields: Iterable[str] = ()) -> None:
-        self._fields = frozenset(name.casefold() for name in fields)
+        self._fields = frozenset(name.casefold() for name in fields if name)
         names = "|".join(re.escape(name) for name in sorted(self._fields))
         self._pair = re.compile(rf"(?i)(?<![\w-])({names}){_VALUE}") if names else None
 

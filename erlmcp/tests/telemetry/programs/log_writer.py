@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
-from erlmcp.config.schema import LogSettings
+from erlmcp.config.log_settings import LogSettings
 from erlmcp.telemetry import logs
 from erlmcp.telemetry.log_file import LogFile
 
