@@ -27,6 +27,7 @@ need openssl openssl
 need promtool prometheus
 need amtool prometheus-alertmanager
 need redis-server redis-server
+need systemd-analyze systemd
 need ip iproute2
 need chromium chromium
 ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"

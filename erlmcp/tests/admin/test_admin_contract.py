@@ -19,6 +19,7 @@ PAGES = [
     "/config",
     "/listeners",
     "/generations",
+    "/faults",
     "/dashboard",
     "/dashboard/dashboard.css",
     "/dashboard/dashboard.js",
@@ -86,6 +87,20 @@ def test_every_act_and_its_faults_keep_the_contract(contract, server):
         == 200
     )
     assert _check(contract, server.act("PUT", "/log-level", []), "put", "/log-level").status == 400
+
+
+def test_injected_faults_keep_the_contract(contract, serve, server):
+    path = "/faults/{id}"
+    refused = _check(contract, server.act("PUT", "/faults/errors"), "put", path)
+    assert (refused.status, refused.json["error"]["id"]) == (403, "faults.production")
+    other = serve(env={"ERLMCP_ENVIRONMENT": "staging"}).started()
+    assert _check(contract, other.act("PUT", "/faults/errors", {"share": 0.5}), "put", path).status == 200
+    assert _check(contract, other.act("PUT", "/faults/errors", {"share": 2}), "put", path).status == 400
+    assert _check(contract, other.act("PUT", "/faults/fire"), "put", path).status == 404
+    assert len(_check(contract, other.read("/faults"), "get", "/faults").json) == 1
+    assert _check(contract, other.read("/ready"), "get", "/ready").status == 200
+    assert _check(contract, other.act("DELETE", "/faults/errors"), "delete", path).status == 200
+    assert _check(contract, other.act("DELETE", "/faults/fire"), "delete", path).status == 404
 
 
 def test_changed_keys_keep_the_contract(contract, serve, server, tmp_path):

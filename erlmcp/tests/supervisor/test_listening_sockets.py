@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import stat
-import subprocess
-import sys
 
 import pytest
 
@@ -105,51 +103,3 @@ def test_a_successors_control_socket_is_not_removed_by_the_one_before(tmp_path):
     first.close()
     assert path.exists()
     second.close()
-
-
-def test_a_socket_that_systemd_opened_is_served(serve, tmp_path):
-    listener = socket.create_server(("127.0.0.1", 0))
-    port = listener.getsockname()[1]
-    (tmp_path / "systemd.py").write_text(
-        "import os, sys\n"
-        "os.dup2(int(sys.argv[1]), 3)\n"
-        "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1')\n"
-        "os.execv(sys.executable, [sys.executable, '-m', 'erlmcp.cli.main', *sys.argv[2:]])\n"
-    )
-    (tmp_path / "guest.py").write_text("from mcp.server import MCPServer\nserver = MCPServer('handed')\n")
-    command = [sys.executable, "systemd.py", str(listener.fileno()), "serve", "guest:server"]
-    process = subprocess.Popen(
-        [*command, "--admin", "127.0.0.1:0"],
-        cwd=tmp_path,
-        pass_fds=[listener.fileno()],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        line = next(line for line in process.stderr if line.startswith(("erlmcp ", "error")))
-        assert f"mcp http://127.0.0.1:{port}/mcp" in line
-    finally:
-        process.terminate()
-        process.communicate(timeout=15)
-    assert process.returncode == 0
-    with socket.create_connection(("127.0.0.1", port), timeout=1):
-        pass  # the socket is the system's: it still takes connections for whoever comes next
-    listener.close()
-
-
-def test_an_inherited_descriptor_is_taken_by_its_name_only_if_it_listens_and_is_for_us():
-    environ = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"}
-    assert sockets.inherited_http({**environ, "LISTEN_PID": "1"}) is None
-    for count in ("0", "", "x"):
-        assert sockets.inherited_http({**environ, "LISTEN_FDS": count}) is None
-    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as idle:
-        names = {**environ, "LISTEN_FDS": "2", "LISTEN_FDNAMES": "other:http"}
-        number = os.dup(listener.fileno())
-        taken = sockets.inherited_http(names, first_descriptor=number - 1)
-        assert taken.getsockname() == listener.getsockname()
-        taken.close()
-        for wrong in (os.dup(idle.fileno()), os.open("/dev/null", os.O_RDONLY)):
-            with pytest.raises(ErlmcpError) as caught:
-                sockets.inherited_http(environ, first_descriptor=wrong)
-            assert caught.value.error_id == "listen.bad-socket"
-            os.close(wrong)

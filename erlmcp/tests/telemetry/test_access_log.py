@@ -6,9 +6,11 @@ import asyncio
 import json
 import logging
 import os
+import random
 
 import pytest
 
+from erlmcp.config.log_settings import LogSettings
 from erlmcp.telemetry import logs
 from erlmcp.telemetry.access import AccessLog
 
@@ -29,13 +31,13 @@ def root():
 def written(root, tmp_path):
     """What a configured log has written since."""
     descriptor = logs.open_log_file(str(tmp_path / "log"))
-    logs.configure(level="info", descriptor=descriptor, generation="g1")
+    logs.configure(LogSettings(), descriptor=descriptor, generation="g1")
     yield lambda: (tmp_path / "log").read_text().splitlines()
     os.close(descriptor)
 
 
-async def _log() -> AccessLog:
-    return AccessLog(NAME, asyncio.get_running_loop())
+async def _log(chance=lambda: 0.5, **settings) -> AccessLog:
+    return AccessLog(NAME, asyncio.get_running_loop(), LogSettings(**settings), chance)
 
 
 def test_a_line_is_the_one_that_the_log_would_have_written(written):
@@ -109,3 +111,54 @@ def test_another_set_up_of_logging_gets_its_records(root, caplog):
     [record] = [r for r in caplog.records if r.name == NAME]
     assert record.getMessage() == "request"
     assert record.erlmcp_fields["method"] == "tools/call"
+
+
+@pytest.mark.parametrize(("chance", "count"), [(0.09, 1), (0.1, 0), (0.99, 0)])
+def test_of_requests_that_went_well_a_share_gets_lines_which_tell_the_share(written, chance, count):
+    async def note() -> None:
+        access = await _log(lambda: chance, access_sample=0.1)
+        access.note("tools/call", "modern", "ok", 0.999)
+        access.note("invented", "modern", "ok", 0.999)
+        access.flush()
+
+    asyncio.run(note())
+    assert [json.loads(line)["sample"] for line in written()] == [0.1] * 2 * count
+
+
+@pytest.mark.parametrize(
+    ("outcome", "seconds"),
+    [("ok", 1.0), ("tool_error", 0.0), ("client_error", 0.0), ("server_error", 0.0), ("timeout", 2.0)],
+)
+def test_errors_and_slow_requests_always_get_their_line(written, outcome, seconds):
+    async def note() -> None:
+        access = await _log(lambda: 0.999, access_sample=0.0, access_slow_s=1.0)
+        access.note("tools/call", "modern", outcome, seconds)
+        access.note("invented", "modern", outcome, seconds)
+        access.flush()
+
+    asyncio.run(note())
+    assert [json.loads(line)["sample"] for line in written()] == [1, 1]
+
+
+def test_counts_can_be_restored_from_a_sample(written):
+    async def note() -> None:
+        access = await _log(random.Random(7).random, access_sample=0.2)
+        for number in range(5_000):
+            access.note("tools/call", "modern", "ok" if number % 50 else "tool_error", 0.0)
+        access.flush()
+
+    asyncio.run(note())
+    lines = [json.loads(line) for line in written()]
+    assert sum(line["outcome"] == "tool_error" for line in lines) == 100
+    restored = sum(1 / line["sample"] for line in lines)
+    assert 4_600 < restored < 5_400
+
+
+def test_without_sampling_no_line_speaks_of_it(written):
+    async def note() -> None:
+        access = await _log()
+        access.note("tools/call", "modern", "ok", 0.0)
+        access.flush()
+
+    asyncio.run(note())
+    assert "sample" not in written()[0]

@@ -72,7 +72,9 @@ class Server:
         capacity = Capacity(
             started_at=0.0,
             components=components,
-            generations=[GenerationLimits("g1", 1_000, 1_000, 1_000, Descriptors(self.descriptors, 1_000))],
+            generations=[
+                GenerationLimits("g1", 1_000, 1_000, 1_000, 1_000, Descriptors(self.descriptors, 1_000))
+            ],
             memory=[Memory("machine", int(self.memory * 10**6), 10**6)],
             cores=2.0,
             volumes=[Volume("work", int(self.free * 10**6), 10**6)] if self.volumes else [],
@@ -133,6 +135,7 @@ EDGES = [
     ("ErlmcpNearLimit", W, _generation(connections=800), _generation(connections=801)),
     ("ErlmcpNearLimit", W, _generation(streams=800), _generation(streams=801)),
     ("ErlmcpNearLimit", W, _generation(in_flight=800), _generation(in_flight=801)),
+    ("ErlmcpNearLimit", W, _generation(threads_busy=800), _generation(threads_busy=801)),
     ("ErlmcpNearLimit", W, {"descriptors": 800}, {"descriptors": 801}),
     ("ErlmcpLimitReached", C, {"rejected": {"streams": 15, "rate": 99}}, {"rejected": {"streams": 16}}),
     ("ErlmcpClientsThrottled", W, {"rejected": {"rate": 300}}, {"rejected": {"rate": 301}}),

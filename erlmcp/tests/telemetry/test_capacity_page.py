@@ -16,6 +16,7 @@ NAMES = {
     "erlmcp_connections_limit",
     "erlmcp_streams_limit",
     "erlmcp_in_flight_requests_limit",
+    "erlmcp_threads_limit",
     "erlmcp_process_open_fds",
     "erlmcp_process_max_fds",
     "erlmcp_memory_used_bytes",
@@ -42,6 +43,7 @@ def test_limits_are_those_of_all_workers_together(serve):
     assert server.sample("erlmcp_connections_limit", generation="g1") == 14
     assert server.sample("erlmcp_in_flight_requests_limit", generation="g1") == 2_000
     assert server.sample("erlmcp_streams_limit", generation="g1") == 40_000
+    assert server.sample("erlmcp_threads_limit", generation="g1") == 200
 
 
 def test_an_open_connection_is_an_open_descriptor(server):

@@ -52,6 +52,8 @@ def test_the_page_has_exactly_the_names_of_the_contract():
         "erlmcp_event_loop_blocked_seconds_total",
         "erlmcp_event_loop_lag_seconds",
         "erlmcp_workers_stuck_total",
+        "erlmcp_threads_busy",
+        "erlmcp_threads_lost",
         "erlmcp_workers",
         "erlmcp_build_info",
     }

@@ -7,6 +7,7 @@ id, a message and a hint. Listening is ``erlmcp.admin.server``.
 
 from __future__ import annotations
 
+import pwd
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -100,6 +101,9 @@ def _read_routes(service: Reads) -> list[Route]:
     async def generations(_: Request) -> Response:
         return _json(await service.generations())
 
+    async def faults(_: Request) -> Response:
+        return _json(service.faults())
+
     pages: dict[str, Handler] = {
         "/health": health,
         "/ready": ready,
@@ -107,6 +111,7 @@ def _read_routes(service: Reads) -> list[Route]:
         "/config": config,
         "/listeners": listeners,
         "/generations": generations,
+        "/faults": faults,
     }
     plain = [Route(path, page, methods=["GET"]) for path, page in pages.items()]
     return [*plain, *dashboard_routes(service)]
@@ -129,6 +134,12 @@ def _act_routes(service: Service) -> list[Route]:
     async def log_level(request: Request) -> Response:
         return _json(await service.set_log_level(_level(await _body(request))))
 
+    async def inject(request: Request) -> Response:
+        return _json(await service.inject_fault(_id(request), await _body(request)))
+
+    async def end_fault(request: Request) -> Response:
+        return _json(await service.end_fault(_id(request)))
+
     async def session_keys(_: Request) -> Response:
         return _json(await service.change_keys())
 
@@ -138,6 +149,8 @@ def _act_routes(service: Service) -> list[Route]:
         Route("/generations/{id}/activate", _logged("activate", activate), methods=["POST"]),
         Route("/generations/{id}/drain", _logged("drain", drain), methods=["POST"]),
         Route("/log-level", _logged("log-level", log_level), methods=["PUT"]),
+        Route("/faults/{id}", _logged("inject-fault", inject), methods=["PUT"]),
+        Route("/faults/{id}", _logged("end-fault", end_fault), methods=["DELETE"]),
         Route("/session-keys/change", _logged("session-keys", session_keys), methods=["POST"]),
     ]
 
@@ -151,6 +164,7 @@ def _logged(act: str, handler: Handler) -> Handler:
             "subject": request.path_params.get("id", ""),
             "peer_pid": request.scope.get("state", {}).get("peer_pid"),
             "peer_uid": request.scope.get("state", {}).get("peer_uid"),
+            "peer_user": _user(request.scope.get("state", {}).get("peer_uid")),
         }
         log.info("control.asked", **who)
         try:
@@ -162,6 +176,14 @@ def _logged(act: str, handler: Handler) -> Handler:
         return response
 
     return handle
+
+
+def _user(uid: int | None) -> str:
+    """The name of whoever asked; empty when this system has none for the number."""
+    try:
+        return "" if uid is None else pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return ""
 
 
 def _id(request: Request) -> str:

@@ -34,6 +34,10 @@ class Reads(Protocol):
         """Where it listens."""
         ...
 
+    def faults(self) -> list[dict[str, Any]]:
+        """The faults that are injected now."""
+        ...
+
     async def generations(self) -> list[dict[str, Any]]:
         """Every generation."""
         ...
@@ -64,6 +68,14 @@ class Acts(Protocol):
 
     async def set_log_level(self, level: str) -> dict[str, Any]:
         """Change the least severe level that is written."""
+        ...
+
+    async def inject_fault(self, name: str, body: bytes) -> dict[str, Any]:
+        """Begin an injected fault; refused in production."""
+        ...
+
+    async def end_fault(self, name: str) -> dict[str, Any]:
+        """End an injected fault."""
         ...
 
     async def change_keys(self) -> dict[str, Any]:

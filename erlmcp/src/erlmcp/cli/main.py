@@ -16,6 +16,7 @@ import typer
 
 from erlmcp import __version__
 from erlmcp.config.errors import ErlmcpError
+from erlmcp.config.injected_fault import NAMES as FAULTS
 
 DEFAULT_HTTP = "127.0.0.1:8080"
 DEFAULT_ADMIN = "127.0.0.1:9090"
@@ -171,6 +172,27 @@ def retire(generation_id: IdArgument, control: ControlOption) -> None:
     typer.echo(f"{answer['id']} {answer['state']}")
 
 
+@app.command()
+def fault(
+    name: Annotated[str, typer.Argument(metavar="NAME", help=f"One of {', '.join(FAULTS)}.")],
+    control: ControlOption,
+    for_s: Annotated[float, typer.Option(help="When it ends by itself, seconds from now.")] = 60.0,
+    share: Annotated[float, typer.Option(help="Of the requests: errors, latency.")] = 1.0,
+    seconds: Annotated[float, typer.Option(help="How long: latency, loop-block.")] = 1.0,
+    memory_bytes: Annotated[int, typer.Option(help="Of each worker: memory.")] = 256 * 1024**2,
+    component: Annotated[str, typer.Option(help="What /ready calls down: component-down.")] = "guest",
+    end: Annotated[bool, typer.Option("--end", help="End it now.")] = False,
+) -> None:
+    """Inject a fault into a running server, to rehearse; refused in production."""
+    if end:
+        _ask(control, "DELETE", f"/faults/{name}", timeout_s=10)
+        typer.echo(f"{name} ended")
+        return
+    body = {"for_s": for_s, "share": share, "seconds": seconds, "bytes": memory_bytes, "component": component}
+    answer = _ask(control, "PUT", f"/faults/{name}", body, timeout_s=10)
+    typer.echo(f"{name} for {answer['left_s']} s in {answer['workers']} workers")
+
+
 @app.command("change-keys")
 def change_keys(control: ControlOption) -> None:
     """Read the file of session keys again: the first key seals, sessions under any of them go on."""
@@ -198,11 +220,13 @@ def main() -> None:
 
 def print_error(fault: ErlmcpError) -> None:
     """Print a fault on stderr; the last lines of the log come first, the hint last."""
+    from erlmcp.telemetry.redaction import printable, redact
+
     for line in fault.log_tail:
-        typer.echo(f"  | {line}", err=True)
-    typer.echo(str(fault), err=True)
+        typer.echo(f"  | {printable(redact(line))}", err=True)
+    typer.echo(printable(redact(str(fault))), err=True)
     if fault.hint:
-        typer.echo(f"help: {fault.hint}", err=True)
+        typer.echo(f"help: {printable(fault.hint)}", err=True)
 
 
 def _ask(

@@ -15,16 +15,20 @@ from typing import Any
 from erlmcp.config.errors import ErlmcpError
 from erlmcp.config.keys import changed_session_keys, session_keys
 from erlmcp.config.load import load
+from erlmcp.config.log_settings import LogSettings
 from erlmcp.config.schema import Settings, TlsSettings
 from erlmcp.supervisor.endpoints import Endpoints
 from erlmcp.supervisor.hosts import bus_access
 from erlmcp.supervisor.key_change import WorkerKeys
-from erlmcp.supervisor.master import Master, Plan
+from erlmcp.supervisor.master import Master
+from erlmcp.supervisor.plan import Plan
 from erlmcp.supervisor.renewal import Renewal
+from erlmcp.supervisor.service_manager import ServiceManager
 from erlmcp.supervisor.spec import GenerationSpec, checked
 from erlmcp.telemetry import logs
+from erlmcp.telemetry.log_file import LogFile, log_file_of, minded
 
-_STDERR = 2
+STDERR = 2
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,9 @@ def run(arguments: ServeArguments) -> int:
     check(settings, os.environ)
     keys = session_keys(os.environ)
     bus = bus_access(settings.bus, os.environ)
-    descriptor = open_log(settings.log.file)
-    logs.configure(level=settings.log.level, descriptor=descriptor)
+    log_file = open_log(settings.log)
+    descriptor = log_file.descriptor if log_file is not None else STDERR
+    logs.configure(settings.log, descriptor=descriptor)
     renewal = Renewal(settings.tls, utc_now)
     endpoints = Endpoints.open(
         http=arguments.http,
@@ -75,8 +80,10 @@ def run(arguments: ServeArguments) -> int:
 
     async def serve() -> int:
         shared = WorkerKeys(keys, partial(changed_session_keys, os.environ))
-        plan = Plan(spec, effective, shared, renewal, endpoints, utc_now, descriptor, _announce, bus)
-        return await Master(plan).run()
+        manager = ServiceManager(os.environ)
+        plan = Plan(spec, effective, shared, renewal, endpoints, utc_now, descriptor, _announce, bus, manager)
+        with minded(log_file):
+            return await Master(plan).run()
 
     return asyncio.run(serve())
 
@@ -99,20 +106,18 @@ def check(settings: Settings, environ: Mapping[str, str]) -> None:
         read(settings.tls, utc_now())
 
 
-def open_log(file: str) -> int:
-    """The descriptor that takes log lines: of the file, or standard error when none is named.
+def open_log(settings: LogSettings) -> LogFile | None:
+    """The file that takes log lines; None when that is standard error.
 
     Raises:
         ErlmcpError: config.log-file.
     """
-    if not file:
-        return _STDERR
     try:
-        return logs.open_log_file(file)
+        return log_file_of(settings)
     except OSError as fault:
         raise ErlmcpError(
             "config.log-file",
-            f"the log cannot be opened, got {file}: {fault.strerror}; expected a writable file",
+            f"the log cannot be opened, got {settings.file}: {fault.strerror}; expected a writable file",
             hint="check log.file and the rights on its folder",
         ) from fault
 

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import uvloop
 
-from erlmcp.cli.serve import open_log
+from erlmcp.cli.serve import STDERR, open_log
 from erlmcp.config.keys import session_keys
 from erlmcp.config.load import load
 from erlmcp.config.schema import Settings
 from erlmcp.sessions.bus import LocalBus
 from erlmcp.sessions.sealed import KeyRing
 from erlmcp.telemetry import logs
+from erlmcp.telemetry.log_file import minded
 from erlmcp.telemetry.meter import Meter
 from erlmcp.transports.runtime import GuestRuntime
 from erlmcp.transports.stdio.server import serve_stdio, take_over
@@ -43,9 +44,16 @@ def run(arguments: StdioArguments) -> None:
     """
     settings = load(arguments.config, environ=os.environ).settings
     keys = KeyRing(session_keys(os.environ))
-    logs.configure(level=settings.log.level, descriptor=open_log(settings.log.file))
+    log_file = open_log(settings.log)
+    descriptor = log_file.descriptor if log_file is not None else STDERR
+    logs.configure(settings.log, descriptor=descriptor)
     real_in, real_out = take_over()
-    uvloop.run(_serve(arguments, settings, keys, real_in, real_out))
+
+    async def serve() -> None:
+        with minded(log_file):
+            await _serve(arguments, settings, keys, real_in, real_out)
+
+    uvloop.run(serve())
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)

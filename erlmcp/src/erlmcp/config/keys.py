@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import Final
 
 from erlmcp.config.errors import ErlmcpError
+from erlmcp.config.private_files import is_open_to_others
 
 ENVIRONMENT_NAMES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -85,8 +86,8 @@ def bus_password(environ: Mapping[str, str]) -> str:
     file = environ.get("ERLMCP_BUS_PASSWORD_FILE", "")
     if not file:
         return environ.get("ERLMCP_BUS_PASSWORD", "")
-    mode, text, fault = _content(Path(file))
-    why = fault or (f"mode {mode:04o}" if mode & 0o077 else "" if text.strip() else "nothing in it")
+    opened, text, fault = _content(Path(file))
+    why = fault or (f"mode {opened}" if opened else "" if text.strip() else "nothing in it")
     if why:
         raise ErlmcpError(
             "config.bus-password-file",
@@ -97,22 +98,25 @@ def bus_password(environ: Mapping[str, str]) -> str:
     return text.strip()
 
 
-def _content(file: Path) -> tuple[int, str, str]:
-    """Mode and text of a file, and why it cannot be read."""
+def _content(file: Path) -> tuple[str, str, str]:
+    """The mode of a file if it is open to others, its text, and why it cannot be read."""
     try:
-        return stat.S_IMODE(file.stat().st_mode), file.read_text(encoding="utf-8"), ""
+        found = file.stat()
+        opened = f"{stat.S_IMODE(found.st_mode):04o}" if is_open_to_others(found) else ""
+        return opened, file.read_text(encoding="utf-8"), ""
     except (OSError, UnicodeDecodeError) as fault:
-        return 0, "", str(fault)
+        return "", "", str(fault)
 
 
 def _read_private(file: Path) -> str:
-    mode, text, fault = _content(file)
+    opened, text, fault = _content(file)
     if fault:
         raise _unusable(str(file), fault)
-    if mode & 0o077:
+    if opened:
         raise ErlmcpError(
             "config.session-keys-file",
-            f"the session keys are open to others, got mode {mode:04o} of {file}; expected 0600 or less",
+            f"the session keys are open to others, got mode {opened} of {file}; expected 0600 or less, or"
+            " 0640 if it is root's and we are not",
             hint=f"chmod 600 {file}, and change the keys if others could read them",
         )
     return text

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
+from erlmcp.config.log_settings import LogSettings
+from erlmcp.config.section import Section as _Section
 from erlmcp.config.urls import identifier, loopback_or_https
 
 ONE_LINE: Final = r"^[^\r\n]*$"
 """A path. The text of a key or a certificate itself has lines, and does not belong in a configuration."""
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class HttpSettings(_Section):
@@ -165,7 +163,8 @@ class TlsSettings(_Section):
     key: str = Field(
         "",
         pattern=ONE_LINE,
-        description="Path of the private key, PEM, not encrypted, open to its owner only (mode 0600).",
+        description="Path of the private key, PEM, not encrypted, open to its owner only (mode 0600;"
+        " 0640 if it is root's and the server runs as another user).",
     )
     client_ca: str = Field(
         "",
@@ -332,16 +331,6 @@ class DashboardSettings(_Section):
     )
 
 
-class LogSettings(_Section):
-    """What is written about the running service: JSON lines on standard error, or to a file."""
-
-    level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least severe level written."
-    )
-    file: str = Field("", description="Path of the log; empty means standard error.")
-    access: bool = Field(False, description="One line for each request.")
-
-
 class Settings(_Section):
     """All of erlmcp.toml."""
 
@@ -352,6 +341,13 @@ class Settings(_Section):
     drain_timeout_s: float = Field(30.0, gt=0, description="How long running requests may finish, seconds.")
     start_timeout_s: float = Field(
         30.0, gt=0, description="How long a generation may take to start, seconds."
+    )
+    max_threads: int = Field(
+        100,
+        ge=1,
+        le=10_000,
+        description="Plain def handlers that one worker runs at one time; more wait. A worker in which as"
+        " many have not ended though their calls are over is replaced.",
     )
     loop_blocked_warn_s: float = Field(
         1.0,

@@ -17,6 +17,8 @@ from inspect import CO_COROUTINE
 from types import CodeType, MethodType
 from typing import Any, Final
 
+from erlmcp.dispatch.callers import enter
+from erlmcp.protocol.grants import Grant
 from erlmcp.telemetry.correlation import CURRENT, Correlated
 
 _PLACES_TO_WAIT: Final = frozenset(
@@ -50,15 +52,16 @@ class Turn:
         self._loop = loop
         self._stand_in: asyncio.Task[None] | None = None
         self._request: Correlated | None = None
+        self._grant: Grant | None = None
 
     @property
     def is_free(self) -> bool:
         """Whether no task is running now; within one nothing can be run here."""
         return asyncio.current_task(self._loop) is None
 
-    def for_request(self, request: Correlated) -> Turn:
+    def for_request(self, request: Correlated, grant: Grant | None = None) -> Turn:
         """The same, for what is run next on behalf of a request."""
-        self._request = request
+        self._request, self._grant = request, grant
         return self
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -75,8 +78,9 @@ class Turn:
             task = self._stand_in = self._loop.create_task(_wait_for_ever(self._loop))
         _enter_task(self._loop, task)
         try:
-            request, self._request = self._request, None
-            copy_context().run(_begin, coroutine, request)
+            request, grant = self._request, self._grant
+            self._request = self._grant = None
+            copy_context().run(_begin, coroutine, request, grant)
         except StopIteration as end:
             return end.value
         finally:
@@ -90,8 +94,9 @@ class Turn:
             self._stand_in.cancel()
 
 
-def _begin(coroutine: Coroutine[Any, Any, Any], request: Correlated | None) -> Any:
+def _begin(coroutine: Coroutine[Any, Any, Any], request: Correlated | None, grant: Grant | None) -> Any:
     CURRENT.set(request)
+    enter(grant)
     return coroutine.send(None)
 
 

@@ -19,7 +19,9 @@ from mcp.shared.message import ServerMessageMetadata
 from mcp.shared.transport_context import TransportContext
 
 from erlmcp.protocol import jsonrpc, log_levels
+from erlmcp.protocol.grants import Grant
 from erlmcp.protocol.jsonrpc import RequestId
+from erlmcp.protocol.principal import principal_of
 
 CloseStream = Callable[[], Awaitable[None]]
 Amend = Callable[[str, dict[str, Any]], dict[str, Any]]
@@ -58,6 +60,7 @@ class CallContext:
             clients do not know how.
         close_standing_stream: the same for the stream of the session.
         address: where the client is, for limits; empty where there is no telling.
+        grant: the access token that came with it; None where none is asked for.
 
     Attributes:
         amend: changes the parameters of notifications before they are sent; None for nearly all requests.
@@ -76,8 +79,10 @@ class CallContext:
         close_stream: CloseStream | None = None,
         close_standing_stream: CloseStream | None = None,
         address: str = "",
+        grant: Grant | None = None,
     ) -> None:
         self.transport = transport
+        self.grant = grant
         self.request_id = request_id
         self.address = address
         self.amend: Amend | None = None
@@ -88,6 +93,11 @@ class CallContext:
         self._close_stream = close_stream
         self._close_standing_stream = close_standing_stream
         self._closed = False
+
+    @property
+    def principal(self) -> str:
+        """To whom belongs what this request begins; empty if nobody can tell."""
+        return principal_of(self.transport.headers) if self.grant is None else self.grant.principal
 
     @property
     def can_send_request(self) -> bool:
@@ -157,7 +167,13 @@ class CallContext:
         """The same request for a handler that goes on after the answer, and talks through another channel."""
         transport = replace(self.transport, can_send_request=True)
         return CallContext(
-            channel, self.request_id, self._params, transport, self._make_request, address=self.address
+            channel,
+            self.request_id,
+            self._params,
+            transport,
+            self._make_request,
+            address=self.address,
+            grant=self.grant,
         )
 
     def close(self) -> None:

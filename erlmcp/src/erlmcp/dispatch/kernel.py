@@ -22,6 +22,7 @@ from mcp_types import InitializeRequestParams
 from mcp_types.version import LATEST_MODERN_VERSION
 
 from erlmcp.dispatch import sdk_private
+from erlmcp.dispatch.callers import enter
 from erlmcp.dispatch.compiled_tools import Answer, Compiled, Handler, RequestId, Unwritten
 from erlmcp.dispatch.context import CallContext
 from erlmcp.dispatch.guest import Guest
@@ -80,7 +81,8 @@ class Kernel:
     async def notification(
         self, context: CallContext, connection: Connection, method: str, params: dict[str, Any] | None
     ) -> None:
-        """Hand a notification to the guest; what it raises is logged, by the SDK if it is an exception."""
+        """Hand a notification to the guest, in a task of its own; what it raises is logged."""
+        enter(context.grant)
         self._tell_transport(context.transport.kind)
         try:
             await self._runner(connection, params).on_notify(context, method, params)

@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from erlmcp.config.errors import ErlmcpError
+from erlmcp.config.private_files import is_open_to_others
 from erlmcp.config.schema import TlsSettings
 from erlmcp.edge.tls import Identity, server_context
 
@@ -103,11 +104,11 @@ def _read(file: str, setting: str, *, private: bool = False) -> bytes:
         raise _unreadable(file, setting, "not a regular file")
     if len(data) > MAX_FILE_BYTES:
         raise _unreadable(file, setting, f"more than {MAX_FILE_BYTES} bytes")
-    mode = stat.S_IMODE(found.st_mode)
-    if private and mode & 0o077:
+    if private and is_open_to_others(found):
         raise ErlmcpError(
             "tls.key-open",
-            f"the private key is open to others, got mode {mode:04o} of {file}; expected 0600 or less",
+            f"the private key is open to others, got mode {stat.S_IMODE(found.st_mode):04o} of {file};"
+            " expected 0600 or less, or 0640 if it is root's and we are not",
             hint=f"chmod 600 {file}, and replace certificate and key if others could read it",
         )
     return data

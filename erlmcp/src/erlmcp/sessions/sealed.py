@@ -6,6 +6,7 @@ What is live (streams, waiting requests) is not in here; ``erlmcp.sessions.regis
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -94,27 +95,30 @@ class KeyRing:
             for key in self._keys
         )
 
-    def seal(self, facts: SessionFacts) -> str:
+    def seal(self, facts: SessionFacts, owner: str = "") -> str:
         """The session id: visible ASCII, at most ``MAX_ID_CHARS``.
+
+        Args:
+            owner: the principal that may use it; empty where nobody is asked who they are.
 
         Raises:
             SessionTooLargeError: the client's description is too long, or an integer in it is.
         """
         try:
-            text = self._seals.seal(facts, _PURPOSE)
+            text = self._seals.seal(facts, _bound_to(owner))
         except OverflowError:
             raise SessionTooLargeError from None
         if len(text) > MAX_ID_CHARS:
             raise SessionTooLargeError
         return text
 
-    def unseal(self, text: str) -> SessionFacts:
+    def unseal(self, text: str, owner: str = "") -> SessionFacts:
         """The facts inside an id.
 
         Raises:
-            UnknownSessionError: not an id of ours, whatever the reason.
+            UnknownSessionError: not an id of ours, or not this owner's, whatever the reason.
         """
-        facts = self._seals.open(text, _PURPOSE)
+        facts = self._seals.open(text, _bound_to(owner))
         if facts is None:
             raise UnknownSessionError
         return facts
@@ -126,6 +130,11 @@ def _checked(keys: Sequence[bytes]) -> tuple[bytes, ...]:
     if any(len(key) != KEY_BYTES for key in keys):
         raise ValueError(f"a session key has {KEY_BYTES} bytes")
     return tuple(dict.fromkeys(keys))
+
+
+def _bound_to(owner: str) -> bytes:
+    """Without an owner as ever: sessions of a server that asks nobody outlive an upgrade of erlmcp."""
+    return _PURPOSE + hashlib.sha256(owner.encode("utf-8", "surrogatepass")).digest() if owner else _PURPOSE
 
 
 def new_sid() -> str:

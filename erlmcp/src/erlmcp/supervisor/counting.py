@@ -29,6 +29,8 @@ def counted(
         in_flight=sum(report.in_flight for report in reports),
         connections=sum(report.connections for report in reports),
         streams=sum(report.streams for report in reports),
+        threads_busy=sum(report.threads_busy for report in reports),
+        threads_lost=sum(report.threads_lost for report in reports),
         resident_memory_bytes=sum(report.resident_memory_bytes for report in reports),
         cpu_s=totals.cpu_s + sum(report.cpu_s for report in reports),
         loop_lag_s=max([*lags_s, *(worker.silent_s for worker in workers)], default=0.0),

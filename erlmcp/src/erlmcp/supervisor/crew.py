@@ -1,5 +1,7 @@
 """The workers of one generation, kept at their number: each that dies is replaced, with growing pauses.
 
+One that is worn (its handlers keep too many threads for ever) serves on until another is ready in its place.
+
 It owns processes and nothing else. Which state the generation is in, and what a worker that has just
 started must be told, is ``erlmcp.supervisor.generation``.
 """
@@ -7,6 +9,7 @@ started must be told, is ``erlmcp.supervisor.generation``.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Protocol
@@ -32,6 +35,8 @@ QUICK_DEATH_S = 5.0
 MAX_QUICK_DEATHS = 6
 """After so many in a row, and with no other worker left, the generation is broken."""
 MAX_PAUSE_S = 5.0
+DISMISSED_GRACE_S = 5.0
+"""How much longer than its deadline a worker may take to end before it is killed."""
 COMMAND_TIMEOUT_S = 3.0
 """A worker that does not confirm in this time is stuck in a handler that blocks its loop."""
 
@@ -76,10 +81,12 @@ class Crew:
         self._ears = ears
         self._size = size
         self._start_timeout_s = settings.start_timeout_s
+        self._drain_timeout_s = settings.drain_timeout_s
         self._silence_limit_s = settings.loop_blocked_exit_s
         self._alive: set[WorkerProcess] = set()
         self._ready: set[WorkerProcess] = set()
         self._keepers: list[asyncio.Task[None]] = []
+        self._leaving: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self.guest: Ready | None = None
 
@@ -162,11 +169,14 @@ class Crew:
         for worker in self._alive - self._ready:
             worker.kill()
         ordering = asyncio.gather(*stops, return_exceptions=True)
-        if self._keepers:
-            await asyncio.wait(self._keepers, timeout=kill_after_s)
+        ending = {*self._keepers, *self._leaving}
+        if ending:
+            await asyncio.wait(ending, timeout=kill_after_s)
         self.kill()
         if self._keepers:
             await asyncio.wait(self._keepers)
+        while self._leaving:
+            await asyncio.wait(self._leaving)
         await ordering
 
     def replace_no_more(self) -> None:
@@ -191,8 +201,9 @@ class Crew:
 
     async def _keep(self, first: asyncio.Future[None]) -> None:
         quick_deaths = 0
+        worn: list[WorkerProcess] = []
         while not self._stopping.is_set():
-            lived_s, fault = await self._live(first)
+            lived_s, fault = await self._live(first, worn)
             if not first.done():
                 first.set_exception(fault or _died_at_start())
                 return
@@ -207,8 +218,15 @@ class Crew:
         if not first.done():
             first.set_exception(_died_at_start())
 
-    async def _live(self, first: asyncio.Future[None]) -> tuple[float, ErlmcpError | None]:
-        """One life of one worker: how long it could serve, seconds, and why it did not start."""
+    async def _live(
+        self, first: asyncio.Future[None], worn: list[WorkerProcess]
+    ) -> tuple[float, ErlmcpError | None]:
+        """One life of one worker: how long it could serve, seconds, and why it did not start.
+
+        Args:
+            first: resolves with the first that is ready.
+            worn: whose place it takes; when it is worn itself, it is put there, and its end not waited for.
+        """
         loop = asyncio.get_running_loop()
         try:
             worker = await spawn(self._owner.launch(), self._ears)
@@ -217,32 +235,59 @@ class Crew:
         self._alive.add(worker)
         if self._stopping.is_set():
             worker.kill()
+        fault = await self._until_ready(worker)
+        began = loop.time()
+        if fault is not None:
+            worker.kill()
+            await self._bury(worker, began)
+            return 0.0, fault
+        self._ready.add(worker)
+        self._owner.joined(worker)
+        if not first.done():
+            first.set_result(None)
+        while worn:
+            self._leave(asyncio.create_task(self._dismiss(worn.pop())))
+        burying = asyncio.create_task(self._bury(worker, began))
+        wearing = asyncio.create_task(worker.worn.wait())
+        await asyncio.wait([burying, wearing], return_when=asyncio.FIRST_COMPLETED)
+        wearing.cancel()
+        if burying.done():
+            await burying
+        else:
+            log.error("worker.worn", worker=worker.pid, lost=worker.report and worker.report.threads_lost)
+            self._leave(burying)
+            worn.append(worker)
+        return loop.time() - began, None
+
+    def _leave(self, task: asyncio.Task[None]) -> None:
+        """Keep hold of what ends a worker that nobody waits for."""
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+
+    async def _dismiss(self, worker: WorkerProcess) -> None:
+        """Let a worker go whose place is taken: it drains, and what runs for ever ends with it."""
+        with contextlib.suppress(CommandFailedError, WorkerGoneError):
+            await worker.command("stop", timeout_s=COMMAND_TIMEOUT_S, deadline_s=self._drain_timeout_s)
+        await asyncio.wait([worker.ended], timeout=self._drain_timeout_s + DISMISSED_GRACE_S)
+        worker.kill()
+
+    async def _bury(self, worker: WorkerProcess, began: float) -> None:
+        """Wait for the end of a worker, whatever brings it."""
         try:
-            fault = await self._until_ready(worker)
-            began = loop.time()
-            if fault is None:
-                self._ready.add(worker)
-                self._owner.joined(worker)
-                if not first.done():
-                    first.set_result(None)
-                status = await self._until_ended(worker)
-            else:
-                worker.kill()
-                status = await worker.ended
+            status = await self._until_ended(worker)
         finally:
             self._alive.discard(worker)
             self._ready.discard(worker)
         self._owner.left(worker)
-        lived_s = loop.time() - began if fault is None else 0.0
         if not self._stopping.is_set():
             log.error(
                 "worker.died",
                 worker=worker.pid,
                 status=status,
                 stuck=worker.stuck,
-                lived_s=round(lived_s, 3),
+                worn=worker.worn.is_set(),
+                lived_s=round(asyncio.get_running_loop().time() - began, 3),
             )
-        return lived_s, fault
 
     async def _until_ended(self, worker: WorkerProcess) -> int:
         """The exit status of a worker that serves; one that falls silent is ended."""

@@ -50,7 +50,7 @@ class Endpoints:
         """Open all of them, or none.
 
         Args:
-            http: HOST:PORT; ignored when systemd hands a socket over.
+            http: HOST:PORT; ignored when systemd hands a socket over, which is judged by the same rule.
             admin: HOST:PORT, loopback.
             tcp: HOST:PORT, loopback unless clients have certificates; empty for none.
             control: path of the Unix socket.
@@ -66,7 +66,10 @@ class Endpoints:
                 host, port = sockets.parse_address(http, "--http")
                 sockets.require_public_meant(host, settings)
                 public = sockets.listen_tcp(host, port, "--http")
-            undo.callback(public.close)
+                undo.callback(public.close)
+            else:
+                undo.callback(public.close)
+                sockets.require_public_meant(public.getsockname()[0], settings)
             listeners = {"http": public}
             if tcp:
                 tcp_host, tcp_port = sockets.parse_address(tcp, "--tcp")

@@ -27,13 +27,15 @@ from erlmcp.supervisor.process import (
     WorkerGoneError,
     WorkerProcess,
     guest_environment,
+    settings_for_worker,
 )
 from erlmcp.supervisor.sockets import listen_tcp
 from erlmcp.supervisor.spec import GenerationSpec
 from erlmcp.supervisor.states import CAN_ACCEPT, ENDED, Event, State, after
 from erlmcp.supervisor.surroundings import Surroundings
 from erlmcp.telemetry.exposition import GenerationMetrics
-from erlmcp.telemetry.logs import Log, redact
+from erlmcp.telemetry.logs import Log
+from erlmcp.telemetry.redaction import OutputRedaction, Redaction, printable
 from erlmcp.telemetry.totals import Totals
 
 LOG_TAIL_LINES = 50
@@ -81,6 +83,7 @@ class Generation:
         self._retiring: asyncio.Task[None] | None = None
         self._hint = ""
         settings = effective.settings
+        self._output = OutputRedaction(Redaction(settings.log.redact_arguments))
         self._crew = Crew(
             self,
             Ears(self._hear_log, self._hear_output, around.on_relay),
@@ -240,7 +243,7 @@ class Generation:
             generation=self.id,
             worker=f"{self._around.host}:{secrets.token_hex(8)}",
             target=self.spec.target,
-            settings=self.effective.settings.model_dump(mode="json"),
+            settings=settings_for_worker(self.effective.settings),
             keys=list(self._around.keys.current),
             listeners=listeners,
             args=self.spec.args,
@@ -266,9 +269,8 @@ class Generation:
         task.add_done_callback(self._joining.discard)
 
     def left(self, worker: WorkerProcess) -> None:
-        """A worker has ended: keep what it counted."""
-        self.totals.stuck += worker.stuck
         """A worker has ended: keep what it counted, and let nobody wait for it."""
+        self.totals.stuck += worker.stuck
         self._around.on_gone(worker)
         if worker.report is not None:
             self.totals.keep(worker.report.metrics, cpu_s=worker.report.cpu_s)
@@ -393,5 +395,6 @@ class Generation:
         self._around.on_log(lines)
 
     def _hear_output(self, lines: list[str]) -> None:
-        self.log_tail.extend(map(redact, lines))
+        lines = [self._output.line(line) for line in lines]
+        self.log_tail.extend(map(printable, lines))
         self._around.on_output(self.id, lines)

@@ -10,9 +10,8 @@ import asyncio
 import os
 import secrets
 import signal
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+import time
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -24,20 +23,20 @@ from erlmcp.config.errors import ErlmcpError
 from erlmcp.config.load import Effective
 from erlmcp.sessions.bus import WORKER_GONE, BusEvent
 from erlmcp.supervisor.channel import frame, relay_of
-from erlmcp.supervisor.endpoints import Endpoints
 from erlmcp.supervisor.gauging import Gauging, limits
 from erlmcp.supervisor.generation import Generation
-from erlmcp.supervisor.hosts import BusAccess, Hosts
+from erlmcp.supervisor.hosts import Hosts
+from erlmcp.supervisor.injection import Injection
 from erlmcp.supervisor.keeper import Keeper
-from erlmcp.supervisor.key_change import WorkerKeys
 from erlmcp.supervisor.messages import Relay
+from erlmcp.supervisor.plan import Plan
 from erlmcp.supervisor.process import WorkerProcess
-from erlmcp.supervisor.renewal import Renewal
-from erlmcp.supervisor.spec import GenerationSpec, read_spec
+from erlmcp.supervisor.spec import read_spec
 from erlmcp.supervisor.states import State
 from erlmcp.supervisor.surroundings import Surroundings
 from erlmcp.supervisor.upgrades import Upgrades
 from erlmcp.telemetry import logs
+from erlmcp.telemetry.descriptors import raise_limit
 from erlmcp.telemetry.reading import Reading
 
 FIRST_GENERATION = "g1"
@@ -45,33 +44,6 @@ _OF_THE_WHOLE = ("tls.", "bus.", "dashboard.")
 """Sections that all generations share."""
 
 log = logs.Log(__name__)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What ``erlmcp serve`` was asked for.
-
-    Attributes:
-        spec: the first generation.
-        effective: the configuration.
-        keys: the session keys, and where others come from.
-        renewal: the certificate of the public listeners, if they have one.
-        endpoints: the sockets, open.
-        bus: how to reach the other hosts; None when there are none.
-        clock: the time, UTC.
-        log_descriptor: where log lines go.
-        announce: told once when the first generation accepts.
-    """
-
-    spec: GenerationSpec
-    effective: Effective
-    keys: WorkerKeys
-    renewal: Renewal
-    endpoints: Endpoints
-    clock: Callable[[], datetime]
-    log_descriptor: int
-    announce: Callable[[str], None]
-    bus: BusAccess | None = None
 
 
 class Master:
@@ -98,6 +70,11 @@ class Master:
         self._upgrades = Upgrades(around, self._configure)
         self._gauging = Gauging(self._started_at, plan.effective.settings.log.file)
         self._dashboard = Dashboard.configured(plan.effective.settings.dashboard, self.observe)
+        self._injection = Injection(
+            lambda: self._effective.settings.environment,
+            lambda: [worker for each in self._upgrades for worker in each.audience()],
+            time.monotonic,
+        )
         self._keeper = Keeper(plan.effective.settings.mcp, self._seconds)
         self._hosts: Hosts | None = None
         if plan.bus is not None:
@@ -111,7 +88,9 @@ class Master:
         Raises:
             ErlmcpError: the first generation did not start.
         """
+        raise_limit(self._effective.settings.http.max_connections)
         self._hear_signals()
+        self._plan.manager.starting(self._effective.settings.start_timeout_s)
         pages = [PageServer(admin_app(self), self._endpoints.admin)]
         if self._endpoints.control is not None:
             pages.append(PageServer(control_app(self), self._endpoints.control.sock))
@@ -121,13 +100,18 @@ class Master:
             self._dashboard.start()
         if self._hosts is not None:
             self._hosts.start()
-        renewing = asyncio.create_task(self._plan.renewal.run(self._upgrades.renew_identity))
+        beside = [
+            asyncio.create_task(self._plan.renewal.run(self._upgrades.renew_identity)),
+            asyncio.create_task(self._plan.manager.stay_alive()),
+        ]
         try:
             await self._serve_first()
             await self._asked_to_stop.wait()
             return await self._shut_down()
         finally:
-            renewing.cancel()
+            for task in beside:
+                task.cancel()
+            self._injection.close()
             self._upgrades.kill()
             if self._hosts is not None:
                 await self._hosts.stop()
@@ -150,13 +134,24 @@ class Master:
     async def _start_first(self) -> None:
         generation, _ = await self._upgrades.stage(FIRST_GENERATION, self._plan.spec)
         await self._upgrades.activate(generation.id)
+        self._plan.manager.ready(_status(generation))
         guest = generation.guest
+        log.info(
+            "server.started",
+            erlmcp_version=__version__,
+            environment=self._effective.settings.environment,
+            config_hash=generation.effective.digest,
+            guest=guest["name"],
+            version=generation.spec.version,
+            workers=len(generation.workers),
+        )
         where = ", ".join(f"{name} {text}" for name, text in self._endpoints.texts(self._path).items())
         self._plan.announce(f"erlmcp {__version__}: {guest['name']} {generation.spec.version} at {where}")
 
     async def _shut_down(self) -> int:
         timeout_s = self._effective.settings.drain_timeout_s
         log.info("master.stopping", drain_timeout_s=timeout_s)
+        self._plan.manager.stopping(timeout_s)
         self._upgrades.replace_no_more()
         self._endpoints.stop_accepting()
         ending = asyncio.create_task(self._upgrades.shut_down(timeout_s))
@@ -262,6 +257,7 @@ class Master:
         ]
         if self._hosts is not None:
             components.append(self._hosts.component())
+        components = self._injection.components(components)
         serves = all(each["status"] == "up" for each in components if each["critical"])
         status = "ready" if serves else "not-ready"
         return {"status": "draining" if http == "draining" else status, "components": components}
@@ -311,6 +307,10 @@ class Master:
         """Where it listens."""
         return self._endpoints.description()
 
+    def faults(self) -> list[dict[str, Any]]:
+        """The faults that are injected now."""
+        return self._injection.described()
+
     async def generations(self) -> list[dict[str, Any]]:
         """Every generation, with counts as of now."""
         await self._upgrades.refresh()
@@ -328,6 +328,7 @@ class Master:
         """Switch to a generation."""
         self._require_running()
         switch = await self._upgrades.activate(generation_id)
+        self._plan.manager.status(_status(self._upgrades.get(switch.active)))
         return {"active": switch.active, "previous": switch.previous, "elapsed_s": switch.elapsed_s}
 
     async def drain(self, generation_id: str) -> dict[str, Any]:
@@ -344,6 +345,15 @@ class Master:
         logs.set_level(level)
         await self._upgrades.set_log_level(level)
         return {"level": level}
+
+    async def inject_fault(self, name: str, body: bytes) -> dict[str, Any]:
+        """Begin an injected fault."""
+        self._require_running()
+        return await self._injection.inject(name, body)
+
+    async def end_fault(self, name: str) -> dict[str, Any]:
+        """End an injected fault."""
+        return await self._injection.end(name)
 
     async def change_keys(self) -> dict[str, Any]:
         """Read the session keys again and give them to every worker."""
@@ -362,6 +372,10 @@ class Master:
 
 def _tell(worker: WorkerProcess, event: BusEvent) -> None:
     worker.channel.relay(frame(relay_of(event)), mergeable=False)
+
+
+def _status(generation: Generation) -> str:
+    return f"{generation.guest['name']} {generation.spec.version}, generation {generation.id}"
 
 
 def _component(name: str, status: str, detail: str) -> dict[str, Any]:

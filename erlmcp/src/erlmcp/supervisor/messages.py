@@ -13,7 +13,7 @@ import msgspec
 
 from erlmcp.edge.tls import Identity
 
-CHANNEL_VERSION = 3
+CHANNEL_VERSION = 4
 
 STUCK_STATUS = 86
 """How a worker exits that ends itself because its event loop stands still."""
@@ -21,7 +21,9 @@ STUCK_STATUS = 86
 WHERE_SIGNAL = signal.SIGUSR2
 """On this a worker writes where each of its threads is, also when no Python code of it can run."""
 
-Act = Literal["listen", "stop-listening", "drain", "resume", "report", "log-level", "identity", "stop"]
+Act = Literal[
+    "listen", "stop-listening", "drain", "resume", "report", "log-level", "identity", "fault", "stop"
+]
 
 
 class Start(msgspec.Struct, frozen=True, tag="start"):
@@ -50,7 +52,7 @@ class Command(msgspec.Struct, frozen=True, tag="command"):
     number: int
     act: Act
     argument: str = ""
-    """The name of the listener, or the log level."""
+    """The name of the listener, the log level, or the name and the figures of a fault as JSON."""
     deadline_s: float = 0.0
     """For ``stop``: how long running requests may finish, seconds."""
     identity: Identity | None = None
@@ -97,6 +99,12 @@ class Report(msgspec.Struct, frozen=True, tag="report"):
     cpu_s: float
     metrics: dict[str, Any]
     loop_lag_s: float = 0.0
+    threads_busy: int = 0
+    """Handlers that run in threads."""
+    threads_lost: int = 0
+    """Those whose calls are over."""
+    is_worn: bool = False
+    """It has lost so many that another worker should take its place."""
 
 
 class Relay(msgspec.Struct, frozen=True, tag="relay"):

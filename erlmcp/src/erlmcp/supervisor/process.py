@@ -15,9 +15,11 @@ import socket
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from pathlib import Path
+from typing import Any, cast
 
 from erlmcp.config.keys import ENVIRONMENT_NAMES
+from erlmcp.config.schema import Settings
 from erlmcp.edge.tls import Identity
 from erlmcp.supervisor.channel import Channel
 from erlmcp.supervisor.messages import (
@@ -33,13 +35,14 @@ from erlmcp.supervisor.messages import (
     Start,
     StartFailed,
 )
+from erlmcp.supervisor.service_manager import VARIABLES
 from erlmcp.telemetry.logs import Log
 
 MAX_LINE_BYTES = 65_536
 LAST_WORDS_TIMEOUT_S = 0.5
 """How long to wait for output that is still in the pipes of a process that has ended."""
 
-_NOT_FOR_GUESTS = ENVIRONMENT_NAMES.keys() | {"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"}
+_NOT_FOR_GUESTS = ENVIRONMENT_NAMES.keys() | {"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"} | VARIABLES
 
 log = Log(__name__)
 
@@ -93,6 +96,7 @@ class WorkerProcess:
         reports: how often it has.
         silent_s: how long it has not, seconds; kept by whoever minds it.
         stuck: it was ended because nothing in it could run.
+        worn: set when it has lost so many threads that another worker should take its place.
     """
 
     pid: int
@@ -106,6 +110,7 @@ class WorkerProcess:
     reports: int = 0
     silent_s: float = 0.0
     stuck: bool = False
+    worn: asyncio.Event = field(default_factory=asyncio.Event)
     _pending: dict[int, asyncio.Future[None]] = field(default_factory=dict)
     _number: int = 0
 
@@ -177,6 +182,8 @@ class WorkerProcess:
             case Report():
                 self.report = message
                 self.reports += 1
+                if message.is_worn:
+                    self.worn.set()
             case Ready() if not self.ready.done():
                 self.ready.set_result(message)
             case StartFailed() if not self.ready.done():
@@ -322,9 +329,17 @@ _attending: set[asyncio.Task[None]] = set()
 
 
 def guest_environment(added: Mapping[str, str]) -> dict[str, str]:
-    """The master's variables without its secrets and its inherited sockets, and what is added."""
+    """The master's variables without its secrets and what its service manager gave it, and what is added."""
     kept = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_GUESTS}
     return {**kept, "PYTHONUNBUFFERED": "1", **added}
+
+
+def settings_for_worker(settings: Settings) -> dict[str, Any]:
+    """The settings as a worker takes them, which may have a working directory of its own."""
+    dumped = settings.model_dump(mode="json")
+    if settings.log.file:
+        dumped["log"]["file"] = str(Path(settings.log.file).absolute())
+    return dumped
 
 
 class Lines(asyncio.Protocol):

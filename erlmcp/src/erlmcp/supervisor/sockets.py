@@ -143,8 +143,11 @@ def inherited_http(
 ) -> socket.socket | None:
     """The socket that systemd has opened for us, if it has (LISTEN_FDS).
 
+    Among several it is the one named http. Whether its address may be served is for the caller to judge:
+    it was chosen outside, and is no less open to others for that.
+
     Raises:
-        ErlmcpError: listen.bad-socket: it is not a listening stream socket.
+        ErlmcpError: listen.bad-socket: it is not one listening TCP socket.
     """
     if environ.get("LISTEN_PID") != str(os.getpid()):
         return None
@@ -152,9 +155,11 @@ def inherited_http(
     count = int(told) if _is_number(told) else 0
     if count < 1:
         return None
-    names = environ.get("LISTEN_FDNAMES", "").split(":")
-    offset = names.index("http") if "http" in names[:count] else 0
-    descriptor = first_descriptor + offset
+    names = environ.get("LISTEN_FDNAMES", "").split(":")[:count]
+    if names.count("http") != 1 and count > 1:
+        # The system would take connections on the others, and nobody would ever answer them.
+        raise _bad_socket(first_descriptor, f"{count} sockets of which {names.count('http')} are named http")
+    descriptor = first_descriptor + (names.index("http") if "http" in names else 0)
     try:
         listener = socket.socket(fileno=descriptor)
         listening = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
@@ -162,6 +167,8 @@ def inherited_http(
         raise _bad_socket(descriptor, fault.strerror or "unusable") from fault
     if not listening or listener.type != socket.SOCK_STREAM:
         raise _bad_socket(descriptor, "not a listening stream socket")
+    if listener.family not in {socket.AF_INET, socket.AF_INET6}:
+        raise _bad_socket(descriptor, "a socket that is not TCP")
     listener.setblocking(False)
     return listener
 
@@ -169,8 +176,9 @@ def inherited_http(
 def _bad_socket(descriptor: int, got: str) -> ErlmcpError:
     return ErlmcpError(
         "listen.bad-socket",
-        f"the inherited descriptor {descriptor} cannot be used, got {got}; expected a listening socket",
-        hint="set ListenStream= and Accept=no in the socket unit",
+        f"the inherited descriptor {descriptor} cannot be used, got {got}; expected one listening TCP socket",
+        hint="set one ListenStream=HOST:PORT and Accept=no in the socket unit, and FileDescriptorName=http if"
+        " it is not the only one",
     )
 
 

@@ -23,8 +23,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
+import msgspec
 import uvloop
 
+from erlmcp.config.injected_fault import InjectedFault
 from erlmcp.config.schema import Settings
 from erlmcp.dispatch.sdk_present import require_sdk
 from erlmcp.sessions.sealed import KeyRing
@@ -44,8 +46,10 @@ from erlmcp.supervisor.messages import (
     StartFailed,
 )
 from erlmcp.telemetry import logs
+from erlmcp.telemetry.log_file import log_file_of
 from erlmcp.telemetry.loop_watch import LoopWatch
 from erlmcp.telemetry.meter import Meter
+from erlmcp.telemetry.redaction import NOTHING_DECLARED, Redaction
 
 if TYPE_CHECKING:
     from erlmcp.transports.runtime import GuestRuntime
@@ -80,7 +84,10 @@ class Worker:
         self._keys: KeyRing | None = None
         self._runtime: GuestRuntime | None = None
         self._watch: LoopWatch | None = None
+        self._minding: asyncio.Task[None] | None = None
+        """Looks after the log, to the end."""
         self._drain_timeout_s = 0.0
+        self._redaction = NOTHING_DECLARED
 
     async def run(self, channel_descriptor: int) -> int:
         """Serve until told to stop; the exit status."""
@@ -110,8 +117,12 @@ class Worker:
             return False
         settings = Settings.model_validate(start.settings)
         self._drain_timeout_s = settings.drain_timeout_s
-        descriptor = logs.open_log_file(settings.log.file) if settings.log.file else self._log_descriptor
-        logs.configure(level=settings.log.level, descriptor=descriptor, generation=start.generation)
+        log_file = log_file_of(settings.log)
+        if log_file is not None:
+            self._minding = asyncio.create_task(log_file.mind())
+        descriptor = log_file.descriptor if log_file is not None else self._log_descriptor
+        self._redaction = Redaction(settings.log.redact_arguments)
+        logs.configure(settings.log, descriptor=descriptor, generation=start.generation)
         self._take_signals()
         self._sockets = {name: socket.socket(fileno=number) for name, number in start.listeners.items()}
         for each in self._sockets.values():
@@ -180,7 +191,8 @@ class Worker:
 
     def _refuse(self, error_id: str, message: str, hint: str) -> None:
         log.error("worker.start-failed", error_id=error_id, message=message)
-        self._channel.send(StartFailed(error_id, message, hint))
+        message = self._redaction.text(message)  # it holds what the guest raised, and is shown to people
+        self._channel.send(StartFailed(error_id, message, self._redaction.text(hint)))
         self._channel.close()
 
     def _hear(self, message: Message) -> None:
@@ -228,6 +240,9 @@ class Worker:
                 logs.set_level(command.argument)
             case "identity" if command.identity is not None:
                 self._runtime.renew_identity(command.identity)
+            case "fault":
+                name, fault = msgspec.json.decode(command.argument, type=tuple[str, InjectedFault | None])
+                self._runtime.inject(name, fault)
             case "stop":
                 self._request_stop(command.deadline_s)
 
@@ -285,6 +300,7 @@ class Worker:
 
     def _report(self) -> None:
         counts = self._required_runtime.counts()
+        threads = self._required_runtime.threads.count()
         self._channel.send(
             Report(
                 in_flight=counts.in_flight,
@@ -294,6 +310,9 @@ class Worker:
                 cpu_s=time.process_time(),
                 metrics=self._meter.snapshot(),
                 loop_lag_s=self._watch.lag_s if self._watch is not None else 0.0,
+                threads_busy=threads.busy,
+                threads_lost=threads.lost,
+                is_worn=self._required_runtime.threads.is_worn(threads),
             )
         )
 

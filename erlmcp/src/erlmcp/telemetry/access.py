@@ -10,13 +10,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import random
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
+from erlmcp.config.log_settings import LogSettings
 from erlmcp.telemetry.correlation import Correlation
-from erlmcp.telemetry.logs import DescriptorHandler, JsonLines, fields_of, redact, write_bytes
+from erlmcp.telemetry.logs import DescriptorHandler, JsonLines, fields_of, write_bytes
 from erlmcp.telemetry.meter import METHODS
+from erlmcp.telemetry.redaction import redact
 
 DELAY_S: Final = 0.05
 _MAX_NOTED: Final = 32
@@ -29,7 +33,16 @@ _Note = tuple[float, str, str, str, float, Correlation | None]
 class AccessLog:
     """The access log of one worker, under the name of a logger."""
 
-    def __init__(self, name: str, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        name: str,
+        loop: asyncio.AbstractEventLoop,
+        settings: LogSettings,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._share = settings.access_sample
+        self._slow_s = settings.access_slow_s
+        self._chance = chance
         self._logger = logging.getLogger(name)
         self._loop = loop
         self._noted: list[_Note] = []
@@ -41,6 +54,8 @@ class AccessLog:
         self, method: str, era: str, outcome: str, seconds: float, correlation: Correlation | None = None
     ) -> None:
         """One request has its answer. ``correlation`` is in the line if anybody else knows it."""
+        if self._share < 1.0 and self._is_plain(outcome, seconds) and self._chance() >= self._share:
+            return
         if not self._logger.isEnabledFor(logging.INFO):
             return
         noted = self._noted
@@ -49,6 +64,14 @@ class AccessLog:
             self._timer = self._loop.call_later(DELAY_S, self.flush)
         elif len(noted) >= _MAX_NOTED:
             self.flush()
+
+    def _is_plain(self, outcome: str, seconds: float) -> bool:
+        """Whether a request need not have a line: it went well, and was not slow."""
+        return outcome == "ok" and seconds < self._slow_s
+
+    def _sample(self, outcome: str, seconds: float) -> float:
+        """For which share of such requests a line stands."""
+        return self._share if self._is_plain(outcome, seconds) else 1.0
 
     def flush(self) -> None:
         """Write what was noted."""
@@ -90,13 +113,16 @@ class AccessLog:
         if second != self._second:
             self._second = second
             self._second_text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        rest = "" if correlation is None else _members(correlation)
+        if self._share < 1.0:
+            rest += f',"sample":{self._sample(outcome, seconds):g}'
         # The old way to format, since it takes half as long here as any other.
         return '{"ts":"%s.%03d%s,"duration_ms":%.3f%s}\n' % (  # noqa: UP031
             self._second_text,
             (at - second) * 1e3,
             texts[method, era, outcome],
             seconds * 1e3,
-            "" if correlation is None else _members(correlation),
+            rest,
         )
 
     def _long_line(self, note: _Note) -> str:
@@ -109,6 +135,8 @@ class AccessLog:
         fields = {"method": method, "era": era, "outcome": outcome, "duration_ms": round(seconds * 1e3, 3)}
         if correlation is not None:
             fields |= fields_of(correlation)
+        if self._share < 1.0:
+            fields["sample"] = self._sample(outcome, seconds)
         record = logging.LogRecord(self._logger.name, logging.INFO, __file__, 0, "request", (), None)
         record.created = at
         record.__dict__["erlmcp_fields"] = fields

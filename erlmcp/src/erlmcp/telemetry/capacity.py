@@ -30,6 +30,7 @@ class GenerationLimits:
     connections: int
     streams: int
     in_flight: int
+    threads: int
     descriptors: Descriptors | None
 
 
@@ -87,6 +88,7 @@ class _Page(Collector):
             ("erlmcp_connections_limit", "Connections that may be open.", "connections"),
             ("erlmcp_streams_limit", "Streams that may be open.", "streams"),
             ("erlmcp_in_flight_requests_limit", "Requests that may be handled at one time.", "in_flight"),
+            ("erlmcp_threads_limit", "Handlers that may run in threads at one time.", "threads"),
         ):
             gauge = GaugeMetricFamily(name, text, labels=["generation"])
             for each in self._capacity.generations:

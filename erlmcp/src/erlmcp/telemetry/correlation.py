@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from itertools import count
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 FIELD: Final = b"x-request-id"
 MAX_CHARACTERS: Final = 128
@@ -31,12 +31,14 @@ class Correlation:
         traceparent: the trace that it belongs to, as it was sent; ignored unless well-formed.
     """
 
-    __slots__ = ("_traceparent", "known_id")
+    __slots__ = ("_traceparent", "known_id", "sent")
 
     def __init__(self, sent: bytes | None = None, traceparent: bytes | None = None) -> None:
         self.known_id = sent.decode("ascii") if sent and _WELL_FORMED.fullmatch(sent) else ""
         """The id if the client has sent one or somebody was told it, else empty."""
         self._traceparent = traceparent
+        self.sent: bytes | Mapping[str, Any] | None = None
+        """As in ``Correlated``."""
 
     @classmethod
     def of(cls, fields: Sequence[tuple[bytes, bytes]]) -> Correlation:
@@ -74,6 +76,10 @@ class Correlated(Protocol):
     @property
     def correlation(self) -> Correlation:
         """How it is known."""
+
+    @property
+    def sent(self) -> bytes | Mapping[str, Any] | None:
+        """Its message, or the parameters in it: what they hold may have to be taken out of the log."""
 
 
 CURRENT: Final[ContextVar[Correlated | None]] = ContextVar("erlmcp_current_request", default=None)

@@ -37,6 +37,8 @@ class GenerationMetrics:
     counts: Counts
     stuck: int = 0
     loop_lag_s: float = 0.0
+    threads_busy: int = 0
+    threads_lost: int = 0
 
     @classmethod
     def of_the_past(cls, name: str, totals: Totals) -> GenerationMetrics:
@@ -177,6 +179,12 @@ class _Page(Collector):
             ("erlmcp_in_flight_requests", "Requests being handled.", "in_flight"),
             ("erlmcp_connections", "Open connections.", "connections"),
             ("erlmcp_streams", "Open streams.", "streams"),
+            ("erlmcp_threads_busy", "Handlers that run in threads.", "threads_busy"),
+            (
+                "erlmcp_threads_lost",
+                "Handlers that run in threads though their calls are over.",
+                "threads_lost",
+            ),
             ("erlmcp_workers", "Workers that can serve.", "workers"),
             ("erlmcp_process_resident_memory_bytes", "Memory in RAM, all workers.", "resident_memory_bytes"),
         ):

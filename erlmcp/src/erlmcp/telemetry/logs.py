@@ -10,15 +10,13 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from erlmcp.config.log_settings import LogSettings
 from erlmcp.telemetry.correlation import CURRENT, Correlation
-
-MAX_TEXT = 8_192
-"""Characters of one value; longer is cut, so that no line is unbounded."""
+from erlmcp.telemetry.redaction import MAX_TEXT, NOTHING_DECLARED, REDACTED, Redaction
 
 LEVELS: Final = {
     "debug": logging.DEBUG,
@@ -26,38 +24,6 @@ LEVELS: Final = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
-
-REDACTED = "***"
-
-_SECRET_NAME = re.compile(
-    r"(?i)(^|[._-])(authorization|cookie|set-cookie|mcp-session-id|session[_-]?id|password|passwd|secret"
-    r"|token|credentials?|api[_-]?keys?|private[_-]?key|session[_-]?keys?)$"
-)
-_SECRET_PAIR = re.compile(
-    r"(?i)\b(authorization|proxy-authorization|set-cookie|cookie|mcp-session-id)([\"']?\s*[:=]\s*)[^\r\n]+"
-    r"|(?i:\b([\w-]*(?:password|passwd|secret|token|api[_-]?key|private[_-]?key))([\"']?\s*[:=]\s*)"
-    r"(?:\"[^\"]*\"|'[^']*'|[^\s,;&}]+))"
-)
-_SECRET_SHAPE = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)"
-    r"|(?i:\b(?:bearer|basic)\s+[\w.~+/=-]{8,})"
-    r"|\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"
-    r"|\b(?:sk|pk|rk)[-_](?:live|test|proj|ant)?[-_]?[A-Za-z0-9_-]{16,}"
-    r"|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}|\bxox[abprs]-[A-Za-z0-9-]{10,}"
-    r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
-    re.DOTALL,
-)
-_URL_PASSWORD = re.compile(r"(\w+://[^\s:/@]*:)[^\s@/]+@")
-
-
-def redact(text: str) -> str:
-    """The text without what looks like a credential."""
-    text = _SECRET_SHAPE.sub(REDACTED, text)
-    text = _URL_PASSWORD.sub(rf"\1{REDACTED}@", text)
-    return _SECRET_PAIR.sub(
-        lambda found: f"{found[1] or found[3]}{found[2] or found[4]}{REDACTED}",
-        text,
-    )
 
 
 class Log:
@@ -94,30 +60,32 @@ class Log:
 class JsonLines(logging.Formatter):
     """Formats a record as one JSON line; newlines and control characters are escaped by JSON."""
 
-    def __init__(self, generation: str) -> None:
+    def __init__(self, generation: str, redaction: Redaction = NOTHING_DECLARED) -> None:
         super().__init__()
         self.generation = generation
+        self._redaction = redaction
         self._pid = os.getpid()
 
     def format(self, record: logging.LogRecord) -> str:
         """One line without its end; never raises for a value that is not JSON."""
         fields = dict(getattr(record, "erlmcp_fields", {}))
+        redaction, current = self._redaction, CURRENT.get()
+        values = redaction.values_in(current.sent) if current is not None else ()
         line: dict[str, Any] = {
             "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
-            "event": redact(_message(record))[:MAX_TEXT],
-            "logger": record.name,
+            "event": redaction.text(_message(record), values)[:MAX_TEXT],
+            "logger": redaction.text(record.name, values)[:MAX_TEXT],
             "generation": fields.pop("generation", self.generation),
             "pid": self._pid,
         }
-        current = CURRENT.get()
         if current is not None:
             fields = {**fields_of(current.correlation), **fields}
         for name, value in fields.items():
-            line.setdefault(name, REDACTED if _SECRET_NAME.search(name) else _clean(value))
+            line.setdefault(name, REDACTED if redaction.hides(name) else redaction.clean(value, values))
         if record.exc_info and record.exc_info[0] is not None:
-            line["exception"] = redact(self.formatException(record.exc_info))[-MAX_TEXT:]
-        return json.dumps(line, ensure_ascii=True, default=_as_text)
+            line["exception"] = redaction.end_of(self.formatException(record.exc_info), values)
+        return json.dumps(line, ensure_ascii=True)
 
 
 def fields_of(correlation: Correlation) -> dict[str, Any]:
@@ -130,25 +98,8 @@ def fields_of(correlation: Correlation) -> dict[str, Any]:
 def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
-    except (TypeError, ValueError):
+    except Exception:  # noqa: BLE001 - an argument of a guest may raise anything when asked for its text
         return str(record.msg)
-
-
-def _clean(value: Any) -> Any:
-    if isinstance(value, str):
-        return redact(value)[:MAX_TEXT]
-    if isinstance(value, dict):
-        return {
-            str(key): REDACTED if _SECRET_NAME.search(str(key)) else _clean(inner)
-            for key, inner in value.items()
-        }
-    if isinstance(value, list | tuple):
-        return [_clean(inner) for inner in value]
-    return value
-
-
-def _as_text(value: Any) -> str:
-    return redact(str(value))[:MAX_TEXT]
 
 
 class DescriptorHandler(logging.Handler):
@@ -189,16 +140,16 @@ def open_log_file(file: str) -> int:
     return os.open(Path(file), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
 
 
-def configure(*, level: str, descriptor: int, generation: str = "") -> None:
+def configure(settings: LogSettings, *, descriptor: int, generation: str = "") -> None:
     """Send every record of this process to one descriptor; replaces what was set before."""
     handler = DescriptorHandler(descriptor)
-    handler.setFormatter(JsonLines(generation))
+    handler.setFormatter(JsonLines(generation, Redaction(settings.redact_arguments)))
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)
     root.addHandler(handler)
     logging.captureWarnings(capture=True)
-    set_level(level)
+    set_level(settings.level)
 
 
 def set_level(level: str) -> None:

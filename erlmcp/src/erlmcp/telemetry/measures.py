@@ -185,11 +185,12 @@ def uses(reading: Reading) -> Iterator[tuple[str, str, float, float]]:
         yield "connections", each.generation, each.connections, limits.connections
         yield "streams", each.generation, each.streams, limits.streams
         yield "in-flight", each.generation, each.in_flight, limits.in_flight
+        yield "threads", each.generation, each.threads_busy, limits.threads
         if limits.descriptors is not None:
             yield "descriptors", each.generation, limits.descriptors.open, limits.descriptors.limit
 
 
-LIMITS: Final = ("connections", "streams", "in-flight", "descriptors")
+LIMITS: Final = ("connections", "streams", "in-flight", "threads", "descriptors")
 
 
 def _near_limit(look: Look, rule: Rule) -> Iterator[Measured]:

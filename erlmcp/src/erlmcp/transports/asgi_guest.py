@@ -19,6 +19,7 @@ from urllib.parse import unquote_to_bytes
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.routing import BaseRoute, Match, Router
 
+from erlmcp.dispatch.callers import enter, scope_of
 from erlmcp.transports.http import heads
 from erlmcp.transports.http.exchange import Exchange
 from erlmcp.transports.http.request import HttpRequest
@@ -87,6 +88,7 @@ class GuestRoutes:
 
     async def _run(self, exchange: Exchange) -> None:
         request = exchange.request
+        enter(request.grant)
         answer = _Answer(request.body, self._settings.http.max_body_bytes)
         limit = asyncio.timeout(self._settings.mcp.request_timeout_s)
         try:
@@ -177,4 +179,5 @@ def _scope(request: HttpRequest, scheme: str) -> dict[str, Any]:
         "headers": request.headers.pairs(),
         "client": (request.peer, 0) if request.peer else None,
         "server": request.local,
+        **scope_of(request.grant),
     }

@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 
+from erlmcp.config.injected_fault import InjectedFault
 from erlmcp.config.schema import Settings
 from erlmcp.dispatch import sdk_private
 from erlmcp.dispatch.errors import GuestError
@@ -29,7 +30,9 @@ from erlmcp.telemetry.meter import Meter
 from erlmcp.transports.admission import Admission
 from erlmcp.transports.asgi_guest import GuestRoutes
 from erlmcp.transports.duplex.channels import Channels
+from erlmcp.transports.guest_threads import GuestThreads
 from erlmcp.transports.http.server import HttpServer
+from erlmcp.transports.injection import Injection
 from erlmcp.transports.legacy_sse.endpoint import SseEndpoint
 from erlmcp.transports.routes import Routes
 from erlmcp.transports.streamable_http.endpoint import Endpoint
@@ -70,6 +73,7 @@ class GuestRuntime:
     def __init__(
         self,
         guest: Guest,
+        threads: GuestThreads,
         settings: Settings,
         keys: KeyRing,
         bus: Bus,
@@ -81,9 +85,11 @@ class GuestRuntime:
         has_keeper: bool,
     ) -> None:
         self._guest = guest
+        self.threads = threads
         self._gate = gate
         sessions = Sessions(keys, bus, settings.mcp, time.time, answers=not has_keeper)
         self._service = Service(guest, settings, keys, meter, bus)
+        self._injection = Injection(self._service)
         self._handshake = HandshakeRequests(self._service, sessions, bus, worker)
         self._guest_routes = GuestRoutes(sdk_private.http_routes(guest.found), self._service)
         self.channels = Channels(self._service, bus, gate)
@@ -129,6 +135,7 @@ class GuestRuntime:
                 come to serve within the time to start.
             ErlmcpError: what ``[auth]`` names cannot be used.
         """
+        threads = GuestThreads(settings.max_threads)
         try:
             async with asyncio.timeout(settings.start_timeout_s * GUESTS_SHARE):
                 guest = await Guest.load(
@@ -149,8 +156,8 @@ class GuestRuntime:
             ) from None
         await guest.open(guarded=settings.auth.enabled)
         gate = Gate(settings.auth) if settings.auth.enabled else None
-        name = worker or secrets.token_hex(8)
-        return cls(guest, settings, keys, bus, meter, identity, gate, worker=name, has_keeper=has_keeper)
+        parts = (guest, threads, settings, keys, bus, meter, identity, gate)
+        return cls(*parts, worker=worker or secrets.token_hex(8), has_keeper=has_keeper)
 
     @property
     def guest(self) -> GuestInfo:
@@ -176,6 +183,10 @@ class GuestRuntime:
         if self._secured is None:
             raise ValueError("the listeners were opened without TLS")
         self._secured.renew(identity)
+
+    def inject(self, name: str, fault: InjectedFault | None) -> None:
+        """Begin an injected fault, or end it."""
+        self._injection.put(name, fault)
 
     def stop_listening(self, name: str) -> None:
         """Accept no more from a socket; its connections stay."""

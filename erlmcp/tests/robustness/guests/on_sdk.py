@@ -96,6 +96,11 @@ async def exits_in_a_task() -> str:
 
 
 @server.tool()
+async def who_needs_no_thread() -> str:
+    return str(os.getpid())
+
+
+@server.tool()
 async def hangs(seconds: float) -> str:
     await asyncio.sleep(seconds)
     return "done"

@@ -30,7 +30,6 @@ from erlmcp.dispatch.tasks.modes import TaskModes
 from erlmcp.dispatch.tasks.running import TaskRun
 from erlmcp.protocol.faults import INTERNAL, TOO_MANY_TASKS, Fault, FaultError
 from erlmcp.protocol.modern import Envelope
-from erlmcp.protocol.principal import principal_of
 from erlmcp.protocol.tasks import (
     CANCEL,
     GET,
@@ -149,7 +148,7 @@ class TaskRequests:
             if mode == "required":
                 raise FaultError(UNDECLARED)
             return await self._kernel.modern(context, envelope, CALL, params)
-        principal = principal_of(context.transport.headers)
+        principal = context.principal
         client = principal or context.address
         self._require_room(client)
         run = TaskRun(self._kernel, context, envelope, params)
@@ -231,7 +230,7 @@ class TaskRequests:
         if not isinstance(task_id, str):
             raise FaultError(Fault(INVALID_PARAMS, "taskId must be a string"))
         try:
-            facts = self._ids.unseal(task_id, principal_of(context.transport.headers))
+            facts = self._ids.unseal(task_id, context.principal)
         except UnknownTaskError:
             raise FaultError(UNKNOWN_TASK) from None
         if facts.created_ms + facts.ttl_ms <= self._table.now_ms:

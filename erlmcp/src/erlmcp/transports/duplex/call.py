@@ -16,12 +16,14 @@ from typing import Any, Protocol
 
 import msgspec
 
+from erlmcp.dispatch.callers import enter
 from erlmcp.dispatch.context import CallContext
 from erlmcp.dispatch.kernel import fault_of
 from erlmcp.dispatch.listens import CURRENT_HOLDER, LISTEN, HandedOver, ListenStream
 from erlmcp.protocol import jsonrpc
 from erlmcp.protocol.eras import HANDSHAKE
 from erlmcp.protocol.faults import INTERNAL, TIMED_OUT, Fault
+from erlmcp.protocol.grants import Grant
 from erlmcp.protocol.jsonrpc import Request
 from erlmcp.telemetry.correlation import CURRENT, Correlation
 from erlmcp.transports.streamable_http.service import Service
@@ -37,6 +39,10 @@ class Line(Protocol):
     @property
     def transport_name(self) -> str:
         """How metrics name the transport."""
+
+    @property
+    def grant(self) -> Grant | None:
+        """The access token of the client; None where none is asked for."""
 
     @property
     def is_open(self) -> bool:
@@ -100,6 +106,11 @@ class ChannelCall:
         meta = (self.request.params or {}).get("_meta")
         trace = meta.get("traceparent") if isinstance(meta, dict) else None
         return Correlation(traceparent=trace.encode("ascii", "replace") if isinstance(trace, str) else None)
+
+    @property
+    def sent(self) -> bytes | Mapping[str, Any] | None:
+        """What was sent with the request."""
+        return self.request.params
 
     @property
     def context(self) -> CallContext:
@@ -206,9 +217,12 @@ class ChannelCall:
 
     async def _run(self) -> None:
         CURRENT.set(self)
+        enter(self._line.grant)
         if self.is_listen:
             CURRENT_HOLDER.set(self)
         try:
+            if self._service.hinder is not None:
+                await self._service.hinder()
             payload, outcome = await self._answer()
         except HandedOver as handed_over:
             self._hold(handed_over.stream)

@@ -19,11 +19,12 @@ from mcp.shared.dispatcher import CallOptions
 from mcp_types import INVALID_REQUEST
 
 from erlmcp.dispatch.context import CallContext, is_unwanted
-from erlmcp.dispatch.kernel import new_connection, transport_context
+from erlmcp.dispatch.kernel import new_connection
 from erlmcp.dispatch.listens import LISTEN
 from erlmcp.protocol import jsonrpc
 from erlmcp.protocol.eras import HANDSHAKE, MODERN
 from erlmcp.protocol.faults import RATE_LIMITED, Fault
+from erlmcp.protocol.grants import Grant
 from erlmcp.protocol.jsonrpc import Malformed, Notification, Request, RequestId, Response
 from erlmcp.protocol.log_levels import SET_LEVEL, level_in
 from erlmcp.protocol.modern import check_envelope
@@ -41,7 +42,6 @@ MAX_NOTIFICATIONS: Final = 64
 
 MAX_HELD: Final = 64
 """Messages that wait behind ``initialize`` where the transport cannot stop reading."""
-
 NEWCOMER_S: Final = 1.0
 """How long a drain waits for the first request of a client that has sent none yet."""
 
@@ -92,6 +92,11 @@ class DuplexChannel:
     def transport_name(self) -> str:
         """How metrics name the transport."""
         return self._peer.transport_name
+
+    @property
+    def grant(self) -> Grant | None:
+        """The access token of the client, if any."""
+        return self._peer.grant
 
     @property
     def is_open(self) -> bool:
@@ -176,7 +181,7 @@ class DuplexChannel:
             return False
         ended, call_now = None, plain[1].now
         if call_now is not None and not self._wire.is_behind and service.turn.is_free:
-            ended = compiled.answer_now(era, call, call_now, version, self._wire.answer, self.transport_name)
+            ended = compiled.answer_now(era, call, call_now, version, self._wire.answer, self)
             if ended is None:
                 self._served = True
                 self._leave_if_done()
@@ -241,11 +246,7 @@ class DuplexChannel:
         call.start()
 
     def _context_of(self, call: ChannelCall) -> CallContext:
-        request = call.request
-        kind = transport_context(self.transport_name, self._peer.headers, can_ask=call.can_ask)
-        return CallContext(
-            call, request.id, request.params, kind, self._peer.http_view, address=self._peer.address
-        )
+        return self._peer.context(call, call.request.id, call.request.params)
 
     def _take_response(self, response: Response) -> None:
         self._asking.answer(self.name, response)
@@ -273,8 +274,7 @@ class DuplexChannel:
         self._service.in_background(self._service.loop.create_task(self._notify_guest(notification)))
 
     async def _notify_guest(self, notification: Notification) -> None:
-        kind = transport_context(self.transport_name, self._peer.headers, can_ask=False)
-        context = CallContext(self, None, notification.params, kind, self._peer.http_view)
+        context = self._peer.context(self, None, notification.params)
         try:
             await self._service.kernel.notification(
                 context, self._connection, notification.method, notification.params

@@ -82,7 +82,7 @@ class CompiledCalls:
         call_now: CallNow,
         version: str,
         answer: Callable[[bytes], None],
-        transport: str,
+        line: Line,
     ) -> BaseException | None:
         """Call a tool that never waits and answer, in the turn in which its request was read: no task.
 
@@ -91,12 +91,13 @@ class CompiledCalls:
         service = self._service
         began = time.perf_counter()
         correlation = Correlation()
+        correlation.sent = call.params.arguments
         try:
             made = call_now(
                 call.id,
                 call.params.arguments,
                 self._tools.shapes(version),
-                service.turn.for_request(correlation),
+                service.turn.for_request(correlation, line.grant),
             )
         except BaseException as ended:  # noqa: BLE001 - a task raises it, as for any other tool
             return ended
@@ -104,8 +105,8 @@ class CompiledCalls:
         outcome = "tool_error" if made.failed else "ok"
         told = correlation if correlation.known_id else None
         took_s = time.perf_counter() - began
-        tool = call.params.name
-        service.finished("tools/call", era, outcome, took_s, transport, told, tool, tool_exists=True)
+        how = (outcome, took_s, line.transport_name, told, call.params.name)
+        service.finished("tools/call", era, *how, tool_exists=True)
         return None
 
     def start(
@@ -146,6 +147,11 @@ class CompiledCall(ChannelCall):
         self._version = version
         self._connection = connection
         self._ended = ended
+
+    @property
+    def sent(self) -> Any:
+        """The arguments of the call."""
+        return self._plain.arguments
 
     async def _answer(self) -> tuple[bytes, str]:
         tool, request_id = self._tool, self.request.id

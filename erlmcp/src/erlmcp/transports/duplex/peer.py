@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from erlmcp.dispatch.context import CallContext, Channel
+from erlmcp.dispatch.kernel import transport_context
 from erlmcp.protocol.grants import Grant
 from erlmcp.protocol.headers import Headers
+from erlmcp.protocol.jsonrpc import RequestId
 from erlmcp.transports.http.request import HttpRequest
-from erlmcp.transports.streamable_http.http_view import starlette_request
+from erlmcp.transports.streamable_http.http_view import starlette_request, without_session
 
 
 class Peer:
@@ -37,9 +41,25 @@ class Peer:
 
     @property
     def headers(self) -> Headers | None:
-        """The header fields that came with the opening request."""
-        return None if self._request is None else self._request.headers
+        """The header fields that came with the opening request; a channel is its own session."""
+        return None if self._request is None else without_session(self._request)
+
+    def context(
+        self, channel: Channel, request_id: RequestId | None, params: Mapping[str, Any] | None
+    ) -> CallContext:
+        """What a handler can do while it serves a message of this client.
+
+        Args:
+            channel: where messages about it go.
+            request_id: its id; None for a notification.
+            params: its parameters.
+        """
+        transport = transport_context(self.transport_name, self.headers, can_ask=channel.can_ask)
+        return CallContext(
+            channel, request_id, params, transport, self.http_view, address=self.address, grant=self.grant
+        )
 
     def http_view(self) -> Any:
         """The opening request as handlers expect to see it; None where there is no HTTP."""
-        return None if self._request is None else starlette_request(self._request)
+        request, headers = self._request, self.headers
+        return None if request is None or headers is None else starlette_request(request, headers)

@@ -49,6 +49,8 @@ class Answering(Protocol):
     @property
     def correlation(self) -> Correlation: ...
     @property
+    def sent(self) -> bytes: ...
+    @property
     def told_correlation(self) -> Correlation | None: ...
     def tell_correlation(self) -> None: ...
     @property
@@ -107,6 +109,11 @@ class Exchange:
             headers = self.request.headers
             self._correlation = Correlation(headers.raw(FIELD), headers.raw(b"traceparent"))
         return self._correlation
+
+    @property
+    def sent(self) -> bytes:
+        """The body of the request."""
+        return bytes(self.request.body)
 
     @property
     def told_correlation(self) -> Correlation | None:

@@ -46,6 +46,11 @@ class HttpRequest:
         self.grant: Grant | None = None
 
     @property
+    def owner(self) -> str:
+        """The principal to whom belongs what this request begins; empty where nobody is asked."""
+        return "" if self.grant is None else self.grant.principal
+
+    @property
     def path(self) -> bytes:
         """The path of the target without its query; also for a target in absolute form."""
         if self.target.startswith(b"/"):

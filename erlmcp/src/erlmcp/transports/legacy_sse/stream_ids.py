@@ -23,16 +23,16 @@ class StreamIds:
         self._keys: tuple[bytes, ...] = ()
         keys.follow(_PURPOSE, self._take)
 
-    def new(self) -> str:
-        """An id that nobody can guess."""
+    def new(self, owner: str = "") -> str:
+        """An id that nobody can guess, and that only its owner can use."""
         drawn = os.urandom(_RANDOM_BYTES)
-        return base64.urlsafe_b64encode(drawn + _mark(self._keys[0], drawn)).decode("ascii")
+        return base64.urlsafe_b64encode(drawn + _mark(self._keys[0], drawn, owner)).decode("ascii")
 
     def _take(self, keys: tuple[bytes, ...]) -> None:
         self._keys = keys
 
-    def is_ours(self, stream_id: str) -> bool:
-        """Whether a worker with one of our keys made it; not whether its stream is still open."""
+    def is_ours(self, stream_id: str, owner: str = "") -> bool:
+        """Whether a worker with one of our keys made it for this owner; its stream may have ended."""
         if len(stream_id) != _ID_CHARS or not stream_id.isascii():
             return False
         try:
@@ -40,8 +40,8 @@ class StreamIds:
         except ValueError:
             return False
         drawn, mark = blob[:_RANDOM_BYTES], blob[_RANDOM_BYTES:]
-        return any(hmac.compare_digest(mark, _mark(key, drawn)) for key in self._keys)
+        return any(hmac.compare_digest(mark, _mark(key, drawn, owner)) for key in self._keys)
 
 
-def _mark(key: bytes, drawn: bytes) -> bytes:
-    return hmac.digest(key, drawn, hashlib.sha256)[:_MARK_BYTES]
+def _mark(key: bytes, drawn: bytes, owner: str) -> bytes:
+    return hmac.digest(key, drawn + owner.encode("utf-8", "surrogatepass"), hashlib.sha256)[:_MARK_BYTES]

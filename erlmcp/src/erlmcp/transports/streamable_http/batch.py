@@ -43,6 +43,11 @@ class Batch:
         return self._exchange.correlation
 
     @property
+    def sent(self) -> bytes:
+        """The body of the POST."""
+        return self._exchange.sent
+
+    @property
     def told_correlation(self) -> Correlation | None:
         """The same, if anybody knows of it."""
         return self._exchange.told_correlation
@@ -102,6 +107,11 @@ class Part:
     def correlation(self) -> Correlation:
         """That of the batch."""
         return self._batch.correlation
+
+    @property
+    def sent(self) -> bytes:
+        """The body with all messages of the batch."""
+        return self._batch.sent
 
     @property
     def told_correlation(self) -> Correlation | None:

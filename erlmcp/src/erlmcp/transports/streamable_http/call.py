@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from erlmcp.dispatch.callers import enter
 from erlmcp.dispatch.context import CallContext, CloseStream
 from erlmcp.dispatch.kernel import fault_of, transport_context
 from erlmcp.dispatch.listens import CURRENT_HOLDER, LISTEN, HandedOver, ListenStream
@@ -26,7 +27,7 @@ from erlmcp.sessions.sealed import SessionFacts
 from erlmcp.telemetry.correlation import CURRENT
 from erlmcp.transports.http import heads
 from erlmcp.transports.http.exchange import Answering
-from erlmcp.transports.streamable_http.http_view import starlette_request
+from erlmcp.transports.streamable_http.http_view import starlette_request, without_session
 from erlmcp.transports.streamable_http.service import TRANSPORT, Service
 from erlmcp.transports.streamable_http.tracks import Track, Tracks, is_primed
 
@@ -95,16 +96,18 @@ class Call:
         """What the handler can do meanwhile; made when it is first wanted."""
         if self._context is None:
             http, resumption = self._exchange.request, self._resumption
+            headers = without_session(http) if self._era == MODERN else http.headers
             comes_back = resumption is not None and is_primed(resumption.facts)
             self._context = CallContext(
                 self,
                 self.request.id,
                 self.request.params,
-                transport_context(TRANSPORT, http.headers, can_ask=self._ask is not None),
-                lambda: starlette_request(http),
+                transport_context(TRANSPORT, headers, can_ask=self._ask is not None),
+                lambda: starlette_request(http, headers),
                 close_stream=self._close_stream if comes_back else None,
                 close_standing_stream=resumption.close_standing_stream if comes_back and resumption else None,
                 address=http.peer,
+                grant=http.grant,
             )
             if self._over:
                 self._context.close()
@@ -217,10 +220,13 @@ class Call:
 
     async def _run(self) -> None:
         CURRENT.set(self._exchange)
+        enter(self._exchange.request.grant)
         fault: Fault | None = None
         if self.is_listen:
             CURRENT_HOLDER.set(self)
         try:
+            if self._service.hinder is not None:
+                await self._service.hinder()
             payload, outcome = await self._answer()
         except HandedOver as handed_over:
             self._hold(handed_over.stream)
@@ -273,7 +279,7 @@ class Call:
         if self._timer is not None:
             self._timer.cancel()
         service = self._service
-        if fault is not None:
+        if fault is not None or outcome == "tool_error":  # whoever sees it may ask what happened
             self._exchange.tell_correlation()
             self._exchange.is_logged = service.logs_access
         if self._stream is not None:

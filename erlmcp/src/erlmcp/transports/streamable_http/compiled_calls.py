@@ -29,7 +29,8 @@ from erlmcp.protocol.jsonrpc import Malformed, Request
 from erlmcp.protocol.modern import Envelope, check_request
 from erlmcp.protocol.plain_call import PlainCall, decode_plain_call
 from erlmcp.sessions.sealed import SessionFacts
-from erlmcp.telemetry.correlation import Correlation
+from erlmcp.telemetry.correlation import FIELD, Correlation
+from erlmcp.transports.http import heads
 from erlmcp.transports.http.exchange import Exchange
 from erlmcp.transports.http.known_heads import AtOnceWire, KnownHead, Passing
 from erlmcp.transports.streamable_http.call import Ask, Call, Resumption
@@ -45,7 +46,7 @@ _MAX_ENVELOPE_BYTES: Final = 4_096
 class JudgedHead:
     """What follows from a head that has passed the checks of the endpoint."""
 
-    __slots__ = ("envelopes", "facts", "may_be_modern", "ring_version", "session_id")
+    __slots__ = ("envelopes", "facts", "may_be_modern", "owner", "ring_version", "session_id")
 
     def __init__(self, headers: Headers) -> None:
         version = headers.get("mcp-protocol-version")
@@ -54,6 +55,8 @@ class JudgedHead:
         handshake = version is None or version in HANDSHAKE_PROTOCOL_VERSIONS
         self.session_id = headers.get("mcp-session-id") if handshake and not headers.repeated else None
         self.facts: SessionFacts | None = None
+        self.owner = ""
+        """Who has asked for them."""
         self.ring_version = 0
         """Of the keys that have opened them."""
         self.envelopes: dict[bytes, tuple[str, Envelope]] = {}
@@ -77,18 +80,16 @@ class CompiledCalls:
         Its envelope has been seen with this head before, so ``serve`` has put it through every check.
         False if it must go the ordinary way, and then nothing has happened.
         """
-        service, turn, gate = self._service, self._service.turn, self._gate
-        if gate is not None and not isinstance(gate.judge(known.request.headers, b""), Grant):
+        service, turn, grant = self._service, self._service.turn, None
+        if self._gate is not None and (grant := _granted(self._gate, known)) is None:
             return False
         call = decode_plain_call(body, max_depth=self._max_depth)
         if call is None:
             return False
         plain = call.params
         tool = self._tools.find(plain.name)
-        if tool is None or service.is_full or not turn.is_free:
-            return False
-        call_now = tool.now
-        if call_now is None:
+        call_now = None if tool is None or service.is_full or not turn.is_free else tool.now
+        if tool is None or call_now is None:
             return False
         session = None
         if plain.meta:
@@ -97,7 +98,7 @@ class CompiledCalls:
                 return False
             era, version = MODERN, approved[1].protocol_version
         else:
-            session = self._session(head)
+            session = self._session(head, grant)
             if session is None:
                 return False
             era, version = HANDSHAKE, session.facts.protocol_version
@@ -105,13 +106,17 @@ class CompiledCalls:
             return False  # nothing was taken; the ordinary way finds the same and says it
         began = time.perf_counter()
         correlation = Correlation.of(passing) if passing else Correlation()
+        correlation.sent = body
         try:
             shapes = self._tools.shapes(version)
-            answer = call_now(call.id, plain.arguments, shapes, turn.for_request(correlation))
+            answer = call_now(call.id, plain.arguments, shapes, turn.for_request(correlation, grant))
         except BaseException as ended:  # noqa: BLE001 - a task raises it, as for any other tool
-            self._start(wire.exchange_for(known, body, passing), head, call, tool, session, ended)
+            exchange = wire.exchange_for(known, body, passing)
+            exchange.request.grant = grant
+            self._start(exchange, head, call, tool, session, ended)
             return True
-        wire.answer_json(answer.payload)
+        fields = heads.field(FIELD, correlation.request_id) if answer.failed else b""
+        wire.answer_json(answer.payload, fields)
         outcome = "tool_error" if answer.failed else "ok"
         told = correlation if passing or correlation.known_id else None
         took_s = time.perf_counter() - began
@@ -171,21 +176,21 @@ class CompiledCalls:
     def _serve_in_session(
         self, exchange: Exchange, head: JudgedHead, call: PlainCall, tool: Compiled
     ) -> bool:
-        session = self._session(head)
+        session = self._session(head, exchange.request.grant)
         if session is None:
             return False
         self._start_in_session(exchange, call, tool, session)
         return True
 
-    def _session(self, head: JudgedHead) -> LiveSession | None:
-        """The session that a head names, if it names one that is alive."""
+    def _session(self, head: JudgedHead, grant: Grant | None) -> LiveSession | None:
+        """The session that a head names, if it names one that is alive and belongs to whoever asks."""
         if head.session_id is None:
             return None
-        ring_version = self._handshake.ring_version
-        facts = head.facts if head.ring_version == ring_version else None
-        found = self._handshake.session_again(head.session_id, facts)
+        ring_version, owner = self._handshake.ring_version, "" if grant is None else grant.principal
+        facts = head.facts if head.ring_version == ring_version and head.owner == owner else None
+        found = self._handshake.session_again(head.session_id, facts, owner)
         if found is not None:
-            head.facts, head.ring_version = found.facts, ring_version
+            head.facts, head.ring_version, head.owner = found.facts, ring_version, owner
         return found
 
     def _start(
@@ -257,6 +262,12 @@ def is_taken_by_the_kernel(envelope: Envelope, params: dict[str, Any]) -> bool:
     except (ValueError, KeyError, TypeError):
         return False
     return True
+
+
+def _granted(gate: Gate, known: KnownHead) -> Grant | None:
+    """The access token of a head, if it is known to be good."""
+    verdict = gate.judge(known.request.headers, b"")
+    return verdict if isinstance(verdict, Grant) else None
 
 
 class CompiledCall(Call):

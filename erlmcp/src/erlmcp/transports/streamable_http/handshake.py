@@ -63,7 +63,8 @@ class HandshakeRequests:
         self._tracks = _tracks(service)
         self._streams = GetStreams(service, sessions, bus, self._tracks, worker)
         self._unsubscribe = bus.subscribe(self._hear)
-        sessions.when_idle(self._let_go)
+        sessions.when_ended(self._let_go)
+        sessions.subscriptions.on_late = self._streams.perhaps_changed
 
     # -- POST --
 
@@ -131,19 +132,19 @@ class HandshakeRequests:
             # Its outbound leads nowhere: the session has no id before this has been answered.
             connection = new_connection(self._live.outbound(""))
             result = await self._service.kernel.handshake(context, connection, "initialize", request.params)
-            session_id, _ = self._begin(connection.protocol_version, request.params or {})
+            session_id, _ = self._begin(exchange, connection.protocol_version, request.params or {})
             exchange.extra += heads.field(_SESSION_FIELD, session_id)
             return result
 
         Call(self._service, exchange, request, HANDSHAKE, work).start()
 
-    def _begin(self, version: str, params: dict[str, Any]) -> tuple[str, SessionFacts]:
+    def _begin(self, exchange: Answering, version: str, params: dict[str, Any]) -> tuple[str, SessionFacts]:
         client = {
             "capabilities": params.get("capabilities", {}),
             "clientInfo": _essential(params.get("clientInfo", {})),
         }
         try:
-            return self._sessions.begin(version, client)
+            return self._sessions.begin(version, client, exchange.request.owner)
         except SessionTooLargeError:
             raise FaultError(Fault(SESSION_TOO_LARGE, "the client's capabilities are too long")) from None
 
@@ -154,7 +155,7 @@ class HandshakeRequests:
             refuse(exchange, request_id, _NO_SESSION)
             return None
         try:
-            facts = self._sessions.open(session_id)
+            facts = self._sessions.open(session_id, exchange.request.owner)
         except UnknownSessionError:
             self._service.meter.rejected("session")
             refuse(exchange, request_id, _UNKNOWN_SESSION)
@@ -166,10 +167,14 @@ class HandshakeRequests:
         """Facts that are known since an earlier request count while this stays the same."""
         return self._sessions.ring_version
 
-    def session_again(self, session_id: str, facts: SessionFacts | None) -> LiveSession | None:
-        """The session of an id whose facts are known since an earlier request; None if it has ended."""
+    def session_again(self, session_id: str, facts: SessionFacts | None, owner: str) -> LiveSession | None:
+        """The session of an id whose facts are known since an earlier request; None if it has ended.
+
+        Args:
+            owner: who asks, and has asked earlier.
+        """
         try:
-            facts = self._sessions.open(session_id) if facts is None else self._sessions.resume(facts)
+            facts = self._sessions.open(session_id, owner) if facts is None else self._sessions.resume(facts)
         except UnknownSessionError:
             return None
         return self._live.ready(facts, session_id)
@@ -242,7 +247,8 @@ class HandshakeRequests:
             None,
             params,
             transport_context(TRANSPORT, http.headers, can_ask=False),
-            lambda: starlette_request(http),
+            lambda: starlette_request(http, http.headers),
+            grant=http.grant,
         )
         kernel = self._service.kernel
         self._service.in_background(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 from erlmcp.config.schema import Settings
@@ -71,9 +72,11 @@ class Service:
         self.meter = meter
         self.loop = asyncio.get_running_loop()
         self.turn = Turn(self.loop)
+        self.hinder: Callable[[], Awaitable[None]] | None = None
+        """What an injected fault does before a request is served."""
         self.draining = False
         self.rate_limit = RateLimit(settings.limits, self.loop.time)
-        self._access = AccessLog(__name__, self.loop) if settings.log.access else None
+        self._access = AccessLog(__name__, self.loop, settings.log) if settings.log.access else None
         self._max_in_flight = settings.limits.max_in_flight
         self.standing_streams = 0
         self._calls: set[RunningCall] = set()
