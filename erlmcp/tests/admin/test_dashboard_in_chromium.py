@@ -128,6 +128,17 @@ def test_people_who_read_with_other_means_can_read_it(show, size, scheme):
     assert _violations(shown) == []
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_state_can_be_read_in_its_colours(show, scheme):
+    shown = show(DESK, scheme)
+    words = "['well', 'watch', 'draining', 'warning', 'critical', 'quiet']"
+    shown.evaluate(
+        f"document.querySelector('footer').innerHTML = {words}.map(word => `<p class='state ${{word}}'>"
+        "<strong>Word</strong> <span>sentence</span></p><p class='mark ${word}'>word</p>`).join('')"
+    )
+    assert _violations(shown) == []
+
+
 def test_a_page_that_is_hard_to_read_would_be_seen(show):
     """The negative control of the check above."""
     shown = show(DESK)
