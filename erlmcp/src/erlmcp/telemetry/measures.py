@@ -230,7 +230,7 @@ def _ratio(part: float, whole: float) -> float | None:
 
 
 MEASURES: Final[dict[str, Measure]] = {
-    "ErlmcpComponentDown": Measure("component is up", "up", _components),
+    "ErlmcpComponentDown": Measure("as /ready tells", "up", _components),
     "ErlmcpWorkersRestarting": Measure("workers died", "count", _restarts),
     "ErlmcpWorkersStuck": Measure("workers stood still", "count", _stuck),
     "ErlmcpErrorRatioHigh": Measure("requests that the server failed", "share", _faults),
