@@ -1,9 +1,9 @@
 """What a guest depends on: its calls are counted and timed, and what it cannot do without makes it not ready.
 
 Guests use it as ``erlmcp.dependency`` and ``erlmcp.needs``; without a server it counts for nobody. Each
-worker judges by its own calls, and ``components`` puts the judgements of all workers together. A dependency that is
-down counts as up again after ``DOWN_FOR_S`` without a call, since a server that is not ready gets none that
-could find out.
+worker judges by its own calls, and ``components`` puts the judgements of all workers together. A dependency
+that is down counts as up again after ``DOWN_FOR_S`` without a call, since a server that is not ready gets
+none that could find out.
 """
 
 from __future__ import annotations
