@@ -82,7 +82,7 @@ def test_idle_sessions_are_forgotten_as_others_come_and_stay_dead():
     clock = Clock()
     sessions = worker(LocalBus(), clock)
     idle: list[str] = []
-    sessions.when_idle(idle.append)
+    sessions.when_ended(idle.append)
     left = [sessions.begin("2025-11-25", {}) for _ in range(10)]
     assert all(is_alive(sessions, session_id) for session_id, _ in left)
     clock.now += IDLE_S + 1

@@ -162,7 +162,7 @@ def test_a_session_of_one_generation_goes_on_in_the_next(serve):
     assert fresh.handshake("tools/list", {}, changed, id=3).status == 404
 
 
-def test_a_session_that_its_client_ended_stays_ended_in_every_worker_and_the_next_generation(serve):
+def test_a_session_that_its_client_ended_stays_ended_in_every_worker_and_the_next_generation(serve, until):
     server = serve("--workers", "2").started()
     connection = server.connect()
     client = {
@@ -180,6 +180,7 @@ def test_a_session_that_its_client_ended_stays_ended_in_every_worker_and_the_nex
     def statuses(session):
         return {server.connect().handshake("tools/list", {}, session, id=2).status for _ in range(12)}
 
+    until(lambda: statuses(ended) == {404})  # the other worker hears of it over the bus
     assert (statuses(ended), statuses(other)) == ({404}, {200})
     server.stage("g2", workers=2)
     server.activate("g2")

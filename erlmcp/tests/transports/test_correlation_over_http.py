@@ -81,3 +81,22 @@ async def test_a_failed_request_has_its_line_even_where_not_every_request_has_on
     line = await flushed(served, raw, lines, "request-failed")
     assert reply.headers["x-request-id"] == line["request_id"]
     assert line["outcome"] == "server_error"
+
+
+@pytest.mark.parametrize("call", [{"name": "nothing"}, {"name": "add", "arguments": {"a": "one", "b": 2}}])
+async def test_a_result_that_tells_of_an_error_has_an_id_and_a_line_too(serve, raw, lines, call):
+    served = await serve(log={"access": True})
+    message = raw.modern("tools/call", **{"arguments": {}, **call})
+    replies = [await send(served, raw, message) for _ in range(3)]  # the third is answered at once
+    assert [(reply.status, b'"isError":true' in reply.body) for reply in replies] == [(200, True)] * 3
+    await raw.until(lambda: sum(line["event"] == "request" for line in lines()) == 3)
+    told = [reply.headers["x-request-id"] for reply in replies]
+    assert told == [line["request_id"] for line in lines() if line["event"] == "request"]
+    assert len(set(told)) == 3
+
+
+async def test_a_good_answer_to_a_client_that_gives_no_name_is_not_longer_for_it(serve, raw):
+    served = await serve()
+    message = raw.modern("tools/call", name="add", arguments={"a": 1, "b": 2})
+    for _ in range(3):
+        assert "x-request-id" not in (await send(served, raw, message)).headers

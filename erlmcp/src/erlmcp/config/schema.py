@@ -1,4 +1,3 @@
-# size: one schema, one manual, one file
 """The schema of ``erlmcp.toml``. It is also the manual: field descriptions become the reference page.
 
 It only says what a configuration is. Reading files and the environment, provenance and faults are

@@ -36,6 +36,7 @@ SSE_MESSAGE = "sse-message"
 SSE_TAKEN = "sse-taken"
 SUBSCRIBED = "subscribed"
 UNSUBSCRIBED = "unsubscribed"
+SUBSCRIPTIONS = "subscriptions"
 LOG_LEVELS = "log-levels"
 TASKS_CHANGED = "tasks-changed"
 TASK_ASKED = "task-asked"
@@ -72,6 +73,7 @@ KINDS = frozenset(
         SSE_TAKEN,
         SUBSCRIBED,
         UNSUBSCRIBED,
+        SUBSCRIPTIONS,
         TASKS_CHANGED,
         TASK_ASKED,
         TASK_TOLD,
@@ -93,6 +95,7 @@ KEPT = frozenset(
         SESSIONS_USED,
         SUBSCRIBED,
         UNSUBSCRIBED,
+        SUBSCRIPTIONS,
         LOG_LEVELS,
     }
 )
@@ -108,16 +111,16 @@ class BusEvent(msgspec.Struct, frozen=True):
     request; ``stream-wanted`` asks for a stream of a session to which a client has come back, and the other
     ``stream-*`` kinds have the key that the asker chose for it; ``newcomer`` asks the others to repeat which
     sessions have ended and which are in use, which they do by ``sessions-ended`` and ``sessions-used``;
-    ``subscribed`` and ``unsubscribed`` have a session's id and a list of URIs as data, and are repeated for a
-    newcomer, too, as are ``log-levels``, which have levels by session's id as data; ``sse-message`` has the
-    id of an HTTP+SSE stream and a POSTed message behind a nonce, which its owner repeats as the key of
-    ``sse-taken``; ``tasks-changed`` has tasks and their owners as data, and is repeated for a newcomer;
-    ``task-asked`` has an owner as key, and what it shall do to a task as data, which it answers by
-    ``task-told`` with the nonce of the question as key; ``session-question`` has a session's id as key and,
-    as data, a request for its client with the key of the one who waits for the answer, which
-    ``question-taken`` repeats with the name of the worker that has passed it on; ``worker-gone`` has the
-    beginning of the names of workers that have ended; ``bus-gap`` says that events of other hosts may have
-    been missed.
+    ``subscribed`` and ``unsubscribed`` have a session's id and a list of URIs as data, and what is subscribed
+    is repeated for a newcomer by ``subscriptions``, which look the same, as are ``log-levels``, which have
+    levels by session's id as data; ``sse-message`` has the id of an HTTP+SSE stream and a POSTed message
+    behind a nonce, which its owner repeats as the key of ``sse-taken``; ``tasks-changed`` has tasks and their
+    owners as data, and is repeated for a newcomer; ``task-asked`` has an owner as key, and what it shall do
+    to a task as data, which it answers by ``task-told`` with the nonce of the question as key;
+    ``session-question`` has a session's id as key and, as data, a request for its client with the key of the
+    one who waits for the answer, which ``question-taken`` repeats with the name of the worker that has passed
+    it on; ``worker-gone`` has the beginning of the names of workers that have ended; ``bus-gap`` says that
+    events of other hosts may have been missed.
     """
 
     kind: str

@@ -46,6 +46,10 @@ class EndedSessions:
         """Whether a session was ended."""
         return created_at <= self._all_until or sid in self._began
 
+    def names(self, sid: str) -> bool:
+        """Whether the end of this very session is remembered; of one behind the line it is not told."""
+        return sid in self._began
+
     def note(self, sid: str, created_at: int, now: float) -> None:
         """A session was ended; twice is once."""
         if created_at <= self._all_until:

@@ -7,6 +7,7 @@ for what there is. Who leaves messages out is ``erlmcp.dispatch.context``.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -24,11 +25,15 @@ class LogLevels:
 
     Args:
         bus: reaches the other workers.
+        has_ended: whether a session was ended; a level of it that is heard later is void.
         answers: whether a newcomer is told everything by us; False where somebody else does it for all.
     """
 
-    def __init__(self, bus: Bus, *, answers: bool = True) -> None:
+    def __init__(
+        self, bus: Bus, has_ended: Callable[[str], bool] = lambda _: False, *, answers: bool = True
+    ) -> None:
         self._bus = bus
+        self._has_ended = has_ended
         self._answers = answers
         self._levels: OrderedDict[str, str] = OrderedDict()
         self._decoder = msgspec.msgpack.Decoder(dict[str, str])
@@ -42,6 +47,10 @@ class LogLevels:
         """The level of a session; None when it has set none."""
         return self._levels.get(sid)
 
+    def forget(self, sid: str) -> None:
+        """The session has ended; the other workers know."""
+        self._levels.pop(sid, None)
+
     def close(self) -> None:
         """Hear no more events."""
         self._unsubscribe()
@@ -49,9 +58,10 @@ class LogLevels:
     def _hear(self, event: BusEvent) -> None:
         if event.kind == LOG_LEVELS:
             for sid, level in self._decoder.decode(event.data).items():
-                self._note(sid, level)
+                if not self._has_ended(sid):
+                    self._note(sid, level)
         elif event.kind == SESSION_ENDED:
-            self._levels.pop(event.key, None)
+            self.forget(event.key)
         elif event.kind == NEWCOMER and self._answers:
             self._repeat()
 

@@ -2,9 +2,9 @@
 
 It is told over the bus, so that whoever asks any worker gets the same answer; one that starts later asks for
 all of it. The use of a session is told now and then, not each time, so what is known of another worker's
-sessions is when they may have been used last. It knows no keys and no ids: that is
-``erlmcp.sessions.registry``. The master of several workers keeps a copy that outlives each of them
-(``erlmcp.supervisor.keeper``).
+sessions is when they may have been used last. An end outweighs every use, whichever is heard first. It knows
+no keys and no ids: that is ``erlmcp.sessions.registry``. The master of several workers keeps a copy that
+outlives each of them (``erlmcp.supervisor.keeper``).
 """
 
 from __future__ import annotations
@@ -61,6 +61,8 @@ class SessionRecords:
         self._answers = answers
         self.on_idle: Callable[[str], None] = _nothing
         """Called with the ``sid`` of a session that has ended because nobody has used it anywhere."""
+        self.on_late_end: Callable[[str], None] = _nothing
+        """Called with the ``sid`` of a session whose end was missed and is heard of by a repetition."""
         self._used_floor = clock()
         self._used: OrderedDict[str, float] = OrderedDict()
         self._told: dict[str, float] = {}
@@ -99,7 +101,8 @@ class SessionRecords:
 
     def use(self, sid: str) -> None:
         """The session is in use now; also said from time to time by a stream that stays open."""
-        self._use(sid, self._clock())
+        if not self.has_ended(sid):
+            self._use(sid, self._clock())
 
     def _use(self, sid: str, now: float) -> None:
         self._note_use(sid, now)
@@ -114,6 +117,10 @@ class SessionRecords:
         """Whether a session has not been used for so long that it has ended."""
         return self._clock() - self._used.get(sid, self._used_floor) > self._idle_s
 
+    def has_ended(self, sid: str) -> bool:
+        """Whether somebody has ended the session; what is said of it later, or was on its way, is void."""
+        return self.ended.names(sid)
+
     def end(self, facts: SessionFacts) -> None:
         """End a session in every worker."""
         self._bus.publish(BusEvent(SESSION_ENDED, facts.sid, msgspec.msgpack.encode(facts.created_at)))
@@ -125,7 +132,7 @@ class SessionRecords:
     def _hear(self, event: BusEvent) -> None:
         if event.kind == SESSION_USED:
             if not self._telling:  # else it is our own
-                self._note_use(event.key, self._clock() + self._tell_each_s)
+                self._hear_use(event.key, self._clock() + self._tell_each_s)
         elif event.kind == SESSION_ENDED:
             self.ended.note(event.key, msgspec.msgpack.decode(event.data, type=int), self._clock())
             self._forget_use(event.key)
@@ -133,14 +140,23 @@ class SessionRecords:
             if self._answers:
                 self._repeat()
         elif event.kind == SESSIONS_ENDED:
-            ends = self._ends_decoder.decode(event.data)
-            self.ended.take(ends, self._clock())
-            for sid, _ in ends.sessions:
-                self._forget_use(sid)
+            self._hear_ends(self._ends_decoder.decode(event.data))
         elif event.kind == SESSIONS_USED:
             now = self._clock()
             for sid, age_s in self._uses_decoder.decode(event.data):
-                self._note_use(sid, now - age_s)
+                self._hear_use(sid, now - age_s)
+
+    def _hear_use(self, sid: str, at: float) -> None:
+        """A use may have been on its way longer than the end of its session, and is void then."""
+        if not self.has_ended(sid):
+            self._note_use(sid, at)
+
+    def _hear_ends(self, ends: Ends) -> None:
+        late = [sid for sid, _ in ends.sessions if not self.has_ended(sid)]
+        self.ended.take(ends, self._clock())
+        for sid in late:
+            self._forget_use(sid)
+            self.on_late_end(sid)
 
     def _repeat(self) -> None:
         """Tell a newcomer which sessions have ended, and which are in use."""

@@ -40,8 +40,11 @@ class Sessions:
         self._keys = keys
         self._clock = clock
         self._records = SessionRecords(bus, settings, clock, answers=answers)
-        self.subscriptions = Subscriptions(bus, self._records.is_idle, answers=answers)
-        self.log_levels = LogLevels(bus, answers=answers)
+        records = self._records
+        self.subscriptions = Subscriptions(bus, records.is_idle, records.has_ended, answers=answers)
+        self.log_levels = LogLevels(bus, records.has_ended, answers=answers)
+        records.on_late_end = self._end_late
+        self._on_end: Callable[[str], None] = _nothing
         self.use = self._records.use  # as they are: the first is called for each request
         self.end = self._records.end
         self.full_for_s = self._records.full_for_s
@@ -87,12 +90,22 @@ class Sessions:
             raise UnknownSessionError
         return facts
 
-    def when_idle(self, on_idle: Callable[[str], None]) -> None:
-        """Call this with the ``sid`` of each session that has ended because nobody has used it anywhere."""
-        self._records.on_idle = on_idle
+    def when_ended(self, on_end: Callable[[str], None]) -> None:
+        """Call this with the ``sid`` of each session that ends without an event that says so: nobody has used
+        it anywhere, or the event was missed and a repetition tells of it."""
+        self._records.on_idle = self._on_end = on_end
+
+    def _end_late(self, sid: str) -> None:
+        self.subscriptions.forget(sid)
+        self.log_levels.forget(sid)
+        self._on_end(sid)
 
     def close(self) -> None:
         """Hear no more events."""
         self._records.close()
         self.subscriptions.close()
         self.log_levels.close()
+
+
+def _nothing(_: str) -> None:
+    """Nobody wants to know."""

@@ -1,7 +1,8 @@
 """Which session has subscribed to which resources, known to every worker.
 
 A client may subscribe at one worker and have its stream at another, so each tells the others. A worker that
-starts later asks for what there is. Who sends the notification is ``erlmcp.transports``.
+starts later, or has missed something, asks for what there is, and says what it had not known: a resource may
+have changed meanwhile. Who sends the notification is ``erlmcp.transports``.
 """
 
 from __future__ import annotations
@@ -14,7 +15,15 @@ from typing import Final
 
 import msgspec
 
-from erlmcp.sessions.bus import NEWCOMER, SESSION_ENDED, SUBSCRIBED, UNSUBSCRIBED, Bus, BusEvent
+from erlmcp.sessions.bus import (
+    NEWCOMER,
+    SESSION_ENDED,
+    SUBSCRIBED,
+    SUBSCRIPTIONS,
+    UNSUBSCRIBED,
+    Bus,
+    BusEvent,
+)
 
 MAX_OF_SESSION: Final = 1_000
 """Resources to which one session may subscribe."""
@@ -37,13 +46,24 @@ class Subscriptions:
     Args:
         bus: reaches the other workers.
         is_idle: whether a session has not been used for so long that it has ended.
+        has_ended: whether a session was ended; a subscription of it that is heard later is void.
         answers: whether a newcomer is told everything by us; False where somebody else does it for all.
     """
 
-    def __init__(self, bus: Bus, is_idle: Callable[[str], bool], *, answers: bool = True) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        is_idle: Callable[[str], bool],
+        has_ended: Callable[[str], bool] = lambda _: False,
+        *,
+        answers: bool = True,
+    ) -> None:
+        self.on_late: Callable[[str, Collection[str]], None] = _nothing
+        """Called with a session and resources of which nobody had told us that it wants to hear of them."""
         self._bus = bus
         self._answers = answers
         self._is_idle = is_idle
+        self._has_ended = has_ended
         self._uris_of: OrderedDict[str, set[str]] = OrderedDict()
         self._sids_of: dict[str, set[str]] = {}
         self._count = 0
@@ -81,19 +101,27 @@ class Subscriptions:
         """Whoever subscribed under this name is gone."""
         self._bus.publish(BusEvent(SESSION_ENDED, sid))
 
+    def forget(self, sid: str) -> None:
+        """The session has ended; the other workers know."""
+        for uri in self.wanted_by(sid):
+            self._forget(sid, uri)
+
     def close(self) -> None:
         """Hear no more events."""
         self._unsubscribe()
 
     def _hear(self, event: BusEvent) -> None:
         if event.kind == SUBSCRIBED:
-            for uri in self._decoder.decode(event.data):
-                self._note(event.key, uri)
+            self._hear_of(event.key, self._decoder.decode(event.data))
+        elif event.kind == SUBSCRIPTIONS:
+            late = self._hear_of(event.key, self._decoder.decode(event.data))
+            if late:
+                self.on_late(event.key, late)
         elif event.kind == UNSUBSCRIBED:
             for uri in self._decoder.decode(event.data):
                 self._forget(event.key, uri)
         elif event.kind == SESSION_ENDED:
-            self._forget_session(event.key)
+            self.forget(event.key)
         elif event.kind == NEWCOMER and self._answers:
             self._repeat()
 
@@ -101,15 +129,20 @@ class Subscriptions:
         for sid, uris in list(self._uris_of.items()):
             every = list(uris)
             for start in range(0, len(every), _BATCH):
-                self._bus.publish(_told(SUBSCRIBED, sid, every[start : start + _BATCH]))
+                self._bus.publish(_told(SUBSCRIPTIONS, sid, every[start : start + _BATCH]))
 
-    def _note(self, sid: str, uri: str) -> None:
+    def _hear_of(self, sid: str, told: list[str]) -> list[str]:
+        """Take note of subscriptions; those that were not known."""
+        if self._has_ended(sid):
+            return []
         uris = self._uris_of.setdefault(sid, set())
         self._uris_of.move_to_end(sid)
-        if uri not in uris:
+        new = [uri for uri in told if uri not in uris]
+        for uri in new:
             uris.add(uri)
             self._sids_of.setdefault(uri, set()).add(sid)
-            self._count += 1
+        self._count += len(new)
+        return new
 
     def _forget(self, sid: str, uri: str) -> None:
         uris = self._uris_of.get(sid)
@@ -124,15 +157,11 @@ class Subscriptions:
             del self._sids_of[uri]
         self._count -= 1
 
-    def _forget_session(self, sid: str) -> None:
-        for uri in list(self._uris_of.get(sid, ())):
-            self._forget(sid, uri)
-
     def _make_room(self) -> None:
         """Sessions that nobody uses end without a word; look at a few of the oldest."""
         for sid in list(islice(self._uris_of, _LOOK_AT)):
             if self._is_idle(sid):
-                self._forget_session(sid)
+                self.forget(sid)
 
 
 class Subscriber(msgspec.Struct, frozen=True):
@@ -144,6 +173,10 @@ class Subscriber(msgspec.Struct, frozen=True):
 
 CURRENT_SUBSCRIBER: ContextVar[Subscriber | None] = ContextVar("erlmcp_subscriber", default=None)
 """Whose request is being served; None where nobody could be notified."""
+
+
+def _nothing(sid: str, uris: Collection[str]) -> None:
+    """Nobody wants to know."""
 
 
 def _told(kind: str, sid: str, uris: list[str]) -> BusEvent:

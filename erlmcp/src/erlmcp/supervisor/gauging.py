@@ -14,6 +14,7 @@ from erlmcp.config.schema import Settings
 from erlmcp.supervisor.process import WorkerProcess
 from erlmcp.telemetry import place
 from erlmcp.telemetry.capacity import Capacity, GenerationLimits
+from erlmcp.telemetry.descriptors import connections_that_fit
 
 
 class Gauging:
@@ -47,7 +48,7 @@ def limits(generation_id: str, settings: Settings, workers: Sequence[WorkerProce
     read = [found for worker in workers if (found := place.descriptors(worker.pid)) is not None]
     return GenerationLimits(
         generation=generation_id,
-        connections=settings.http.max_connections * len(workers),
+        connections=connections_that_fit(settings.http.max_connections) * len(workers),
         streams=settings.mcp.max_streams * len(workers),
         in_flight=settings.limits.max_in_flight * len(workers),
         threads=settings.max_threads * len(workers),

@@ -32,8 +32,10 @@ class Keeper:
     def __init__(self, settings: McpSettings, clock: Callable[[], float]) -> None:
         self._bus = LocalBus()
         self._records = SessionRecords(self._bus, settings, clock)
-        self._subscriptions = Subscriptions(self._bus, self._records.is_idle)
-        self._log_levels = LogLevels(self._bus)
+        records = self._records
+        self._subscriptions = Subscriptions(self._bus, records.is_idle, records.has_ended)
+        self._log_levels = LogLevels(self._bus, records.has_ended)
+        records.on_late_end = self._end_late
 
     def hear(self, relay: Relay, answer: Tell) -> None:
         """Take note of an event of a worker.
@@ -58,3 +60,7 @@ class Keeper:
             self._bus.publish(event)
         finally:
             unsubscribe()
+
+    def _end_late(self, sid: str) -> None:
+        self._subscriptions.forget(sid)
+        self._log_levels.forget(sid)

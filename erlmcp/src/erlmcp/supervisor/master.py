@@ -36,6 +36,7 @@ from erlmcp.supervisor.states import State
 from erlmcp.supervisor.surroundings import Surroundings
 from erlmcp.supervisor.upgrades import Upgrades
 from erlmcp.telemetry import dependencies, logs
+from erlmcp.telemetry.descriptors import raise_limit
 from erlmcp.telemetry.reading import Reading
 
 FIRST_GENERATION = "g1"
@@ -87,6 +88,7 @@ class Master:
         Raises:
             ErlmcpError: the first generation did not start.
         """
+        raise_limit(self._effective.settings.http.max_connections)
         self._hear_signals()
         self._plan.manager.starting(self._effective.settings.start_timeout_s)
         pages = [PageServer(admin_app(self), self._endpoints.admin)]

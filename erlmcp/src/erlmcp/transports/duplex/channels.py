@@ -12,6 +12,7 @@ from erlmcp.protocol.grants import Grant
 from erlmcp.sessions.asking import Asking
 from erlmcp.sessions.bus import BUS_GAP, RESOURCE_UPDATED, Bus, BusEvent, LocalBus
 from erlmcp.sessions.subscriptions import Subscriptions
+from erlmcp.telemetry.descriptors import connections_that_fit
 from erlmcp.transports.duplex.channel import DuplexChannel
 from erlmcp.transports.duplex.compiled_calls import CompiledCalls
 from erlmcp.transports.duplex.peer import Peer
@@ -37,6 +38,7 @@ class Channels:
         self.subscriptions = Subscriptions(LocalBus(), lambda _: False)  # likewise
         self.outbox = Outbox(service.loop)
         self._compiled = CompiledCalls(service)
+        self._max_connections = connections_that_fit(service.settings.http.max_connections)
         self._channels: set[DuplexChannel] = set()
         self._emptied: asyncio.Event | None = None
         self._unsubscribe = bus.subscribe(self._hear)
@@ -74,7 +76,7 @@ class Channels:
     @property
     def has_room(self) -> bool:
         """Whether one more connection may be taken."""
-        if len(self._channels) < self.service.settings.http.max_connections:
+        if len(self._channels) < self._max_connections:
             return True
         self.service.meter.rejected("connections")
         return False

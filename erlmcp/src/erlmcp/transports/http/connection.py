@@ -221,10 +221,10 @@ class HttpConnection(asyncio.Protocol):
         if at_once is None or self._server.draining or not at_once(self, known, body, passing):
             self._answer(known.request_with(body, self.peer, self._local, passing))
 
-    def answer_json(self, payload: bytes) -> None:
+    def answer_json(self, payload: bytes, fields: bytes = b"") -> None:
         """As ``AtOnceWire``."""
         head = self._server.json_head()
-        self.write_answer(b"%bcontent-length: %d\r\n\r\n%b" % (head, len(payload), payload))
+        self.write_answer(b"%b%bcontent-length: %d\r\n\r\n%b" % (head, fields, len(payload), payload))
         self._deadline.set("keep-alive")
 
     def exchange_for(self, known: KnownHead, body: bytes, passing: Passing) -> Exchange:

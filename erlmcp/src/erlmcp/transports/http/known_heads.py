@@ -82,8 +82,8 @@ class AtOnceWire(Protocol):
 
     peer: str
 
-    def answer_json(self, payload: bytes) -> None:
-        """Answer 200 with JSON; the connection stays open."""
+    def answer_json(self, payload: bytes, fields: bytes = b"") -> None:
+        """Answer 200 with JSON, and perhaps more header fields; the connection stays open."""
 
     def exchange_for(self, known: KnownHead, body: bytes, passing: Passing) -> Exchange:
         """Take the ordinary way after all."""

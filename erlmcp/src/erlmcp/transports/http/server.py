@@ -14,6 +14,7 @@ from typing import Final
 
 from erlmcp.config.schema import HttpSettings
 from erlmcp.telemetry.correlation import Correlation
+from erlmcp.telemetry.descriptors import connections_that_fit
 from erlmcp.telemetry.meter import Meter
 from erlmcp.transports.accepting import Accepting
 from erlmcp.transports.http import heads
@@ -53,6 +54,7 @@ class HttpServer:
         self.known_heads = KnownHeads(limits)
         self.loop = asyncio.get_running_loop()
         self.outbox = Outbox(self.loop)
+        self._max_connections = connections_that_fit(limits.max_connections)
         self._connections: set[HttpConnection] = set()
         self._accepting: dict[str, Accepting | TlsAccepting] = {}
         self._date = b""
@@ -82,7 +84,7 @@ class HttpServer:
 
     def admit(self, connection: HttpConnection) -> bool:
         """Count a new connection; False when there are too many."""
-        if len(self._connections) >= self.limits.max_connections:
+        if len(self._connections) >= self._max_connections:
             self.meter.rejected("connections")
             return False
         self._connections.add(connection)

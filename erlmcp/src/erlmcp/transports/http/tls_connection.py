@@ -38,9 +38,10 @@ class TlsHttpConnection(HttpConnection):
         """The beginning of a 200 with JSON."""
         return self._server.json_head() + self._hsts
 
-    def answer_json(self, payload: bytes) -> None:
+    def answer_json(self, payload: bytes, fields: bytes = b"") -> None:
         """As ``AtOnceWire``."""
-        self.write_answer(b"%bcontent-length: %d\r\n\r\n%b" % (self.json_head(), len(payload), payload))
+        head = self.json_head() + fields
+        self.write_answer(b"%bcontent-length: %d\r\n\r\n%b" % (head, len(payload), payload))
         self._deadline.set("keep-alive")
 
     def close(self) -> None:

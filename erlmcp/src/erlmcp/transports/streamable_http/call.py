@@ -279,7 +279,7 @@ class Call:
         if self._timer is not None:
             self._timer.cancel()
         service = self._service
-        if fault is not None:
+        if fault is not None or outcome == "tool_error":  # whoever sees it may ask what happened
             self._exchange.tell_correlation()
             self._exchange.is_logged = service.logs_access
         if self._stream is not None:

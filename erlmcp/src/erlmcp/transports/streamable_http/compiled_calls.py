@@ -29,7 +29,8 @@ from erlmcp.protocol.jsonrpc import Malformed, Request
 from erlmcp.protocol.modern import Envelope, check_request
 from erlmcp.protocol.plain_call import PlainCall, decode_plain_call
 from erlmcp.sessions.sealed import SessionFacts
-from erlmcp.telemetry.correlation import Correlation
+from erlmcp.telemetry.correlation import FIELD, Correlation
+from erlmcp.transports.http import heads
 from erlmcp.transports.http.exchange import Exchange
 from erlmcp.transports.http.known_heads import AtOnceWire, KnownHead, Passing
 from erlmcp.transports.streamable_http.call import Ask, Call, Resumption
@@ -80,20 +81,15 @@ class CompiledCalls:
         False if it must go the ordinary way, and then nothing has happened.
         """
         service, turn, grant = self._service, self._service.turn, None
-        if self._gate is not None:
-            verdict = self._gate.judge(known.request.headers, b"")
-            if not isinstance(verdict, Grant):
-                return False
-            grant = verdict
+        if self._gate is not None and (grant := _granted(self._gate, known)) is None:
+            return False
         call = decode_plain_call(body, max_depth=self._max_depth)
         if call is None:
             return False
         plain = call.params
         tool = self._tools.find(plain.name)
-        if tool is None or service.is_full or not turn.is_free:
-            return False
-        call_now = tool.now
-        if call_now is None:
+        call_now = None if tool is None or service.is_full or not turn.is_free else tool.now
+        if tool is None or call_now is None:
             return False
         session = None
         if plain.meta:
@@ -119,7 +115,8 @@ class CompiledCalls:
             exchange.request.grant = grant
             self._start(exchange, head, call, tool, session, ended)
             return True
-        wire.answer_json(answer.payload)
+        fields = heads.field(FIELD, correlation.request_id) if answer.failed else b""
+        wire.answer_json(answer.payload, fields)
         outcome = "tool_error" if answer.failed else "ok"
         told = correlation if passing or correlation.known_id else None
         took_s = time.perf_counter() - began
@@ -265,6 +262,12 @@ def is_taken_by_the_kernel(envelope: Envelope, params: dict[str, Any]) -> bool:
     except (ValueError, KeyError, TypeError):
         return False
     return True
+
+
+def _granted(gate: Gate, known: KnownHead) -> Grant | None:
+    """The access token of a head, if it is known to be good."""
+    verdict = gate.judge(known.request.headers, b"")
+    return verdict if isinstance(verdict, Grant) else None
 
 
 class CompiledCall(Call):

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 import msgspec
 from mcp_types import INVALID_REQUEST
 
-from erlmcp.dispatch.changes import LIST_CHANGED, perhaps_missed
+from erlmcp.dispatch.changes import LIST_CHANGED, perhaps_missed, resource_updated
 from erlmcp.protocol.faults import Fault
 from erlmcp.protocol.jsonrpc import encode_notification
 from erlmcp.sessions import bus as kinds
@@ -134,6 +134,12 @@ class GetStreams:
             return
         for wanted in self._wanted_of(sid):
             wanted.held.append(message)
+
+    def perhaps_changed(self, sid: str, uris: Collection[str]) -> None:
+        """A session wanted to hear of these resources, and we did not know."""
+        if self._service.guest.delivers_changes:
+            for uri in uris:
+                self.say(sid, resource_updated(uri))
 
     def forget(self, sid: str) -> None:
         """The session has ended: keep nothing of it."""

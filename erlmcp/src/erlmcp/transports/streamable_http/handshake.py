@@ -63,7 +63,8 @@ class HandshakeRequests:
         self._tracks = _tracks(service)
         self._streams = GetStreams(service, sessions, bus, self._tracks, worker)
         self._unsubscribe = bus.subscribe(self._hear)
-        sessions.when_idle(self._let_go)
+        sessions.when_ended(self._let_go)
+        sessions.subscriptions.on_late = self._streams.perhaps_changed
 
     # -- POST --
 
