@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs the programs that tests drive: those that come from the system's packages, when it may (Debian or
-# Ubuntu, as root), and sslyze in an environment of its own. Without them the tests that need them are skipped with the reason on a
+# Installs what tests drive and the lock does not hold: programs that come from the system's packages, when it
+# may (Debian or Ubuntu, as root), sslyze in an environment of its own, and atheris. Without them the tests that need them are skipped with the reason on a
 # developer's machine and fail when CI=true.
 set -eu
 VENV="${VENV:-.venv}"
@@ -14,6 +14,14 @@ if ! [ -x "$SSLYZE/bin/sslyze" ] && ! command -v sslyze >/dev/null 2>&1; then
     "$VENV/bin/python" -m pip --python "$SSLYZE/bin/python" -qq --disable-pip-version-check \
       install --require-hashes --no-deps -r scripts/sslyze.lock; } ||
     echo "setup: not installed, so its tests are skipped: sslyze" >&2
+fi
+
+# atheris guides the fuzzers by coverage. Only for tests, and there is not one for every Python.
+if ! "$VENV/bin/python" -c "import atheris" >/dev/null 2>&1; then
+  echo "setup: installing atheris for the tests" >&2
+  "$VENV/bin/python" -m pip -qq --disable-pip-version-check install --require-hashes --no-deps \
+    --only-binary :all: -r fuzz/requirements.lock ||
+    echo "setup: not installed, so its tests are skipped: atheris" >&2
 fi
 
 missing=""

@@ -1,5 +1,6 @@
 """What must never count as conforming: silence, something else, and a server that lacks a fixture."""
 
+import os
 import socket
 from contextlib import ExitStack
 
@@ -20,8 +21,9 @@ LEG = Leg("one", NEXT, ONE_SCENARIO, 1)
 
 @pytest.fixture(scope="module")
 def tools():
-    """Node and the suite, where they have been installed: unit tests download nothing."""
-    if not (program.BUILD / f"suite-{NEXT}" / ".installed").is_file():
+    """Node and the suite; on a machine that is no CI only where they have been installed before."""
+    installed = (program.BUILD / f"suite-{NEXT}" / ".installed").is_file()
+    if not installed and os.environ.get("CI") != "true":
         pytest.skip("the suite is not installed; make conformance installs it")
     return installing.install(program.BUILD)
 

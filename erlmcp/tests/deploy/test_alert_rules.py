@@ -160,7 +160,7 @@ def test_runbooks_name_only_metrics_and_settings_that_exist(exported):
     text = RUNBOOKS.read_text()
     named = set(re.findall(r"`(erlmcp_\w+)`", text))
     assert named <= {re.sub(r"_bucket$", "", name) for name in exported}
-    schema = (SOURCES / "config/schema.py").read_text()
+    schema = "".join((SOURCES / "config" / each).read_text() for each in ("schema.py", "log_settings.py"))
     settings = re.findall(r"`(?:limits|mcp|log|http)\.(\w+)`", text) + re.findall(r"`(loop_\w+)[` ]", text)
     assert settings
     assert not [name for name in settings if not re.search(rf"^    {name}:", schema, re.MULTILINE)]

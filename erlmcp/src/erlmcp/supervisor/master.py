@@ -35,7 +35,7 @@ from erlmcp.supervisor.spec import read_spec
 from erlmcp.supervisor.states import State
 from erlmcp.supervisor.surroundings import Surroundings
 from erlmcp.supervisor.upgrades import Upgrades
-from erlmcp.telemetry import logs
+from erlmcp.telemetry import dependencies, logs
 from erlmcp.telemetry.descriptors import raise_limit
 from erlmcp.telemetry.reading import Reading
 
@@ -257,7 +257,8 @@ class Master:
         ]
         if self._hosts is not None:
             components.append(self._hosts.component())
-        components = self._injection.components(components)
+        reports = [each.report.metrics for each in shown.workers if each.report] if shown else []
+        components = self._injection.components(components + dependencies.components(reports))
         serves = all(each["status"] == "up" for each in components if each["critical"])
         status = "ready" if serves else "not-ready"
         return {"status": "draining" if http == "draining" else status, "components": components}

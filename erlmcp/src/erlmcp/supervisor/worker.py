@@ -46,6 +46,7 @@ from erlmcp.supervisor.messages import (
     StartFailed,
 )
 from erlmcp.telemetry import logs
+from erlmcp.telemetry.dependencies import OF_THIS_PROCESS
 from erlmcp.telemetry.log_file import log_file_of
 from erlmcp.telemetry.loop_watch import LoopWatch
 from erlmcp.telemetry.meter import Meter
@@ -308,7 +309,7 @@ class Worker:
                 streams=counts.streams,
                 resident_memory_bytes=resident_memory_bytes(),
                 cpu_s=time.process_time(),
-                metrics=self._meter.snapshot(),
+                metrics=self._meter.snapshot() | OF_THIS_PROCESS.snapshot(),
                 loop_lag_s=self._watch.lag_s if self._watch is not None else 0.0,
                 threads_busy=threads.busy,
                 threads_lost=threads.lost,

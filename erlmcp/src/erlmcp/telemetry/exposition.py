@@ -116,6 +116,7 @@ class _Page(Collector):
     def collect(self) -> Iterable[Metric]:
         yield from self._requests()
         yield from self._tools()
+        yield from self._dependencies()
         yield from self._gauges()
         yield from self._processes()
         yield from self._event_loops()
@@ -171,6 +172,26 @@ class _Page(Collector):
                     calls.add_metric([each.generation, name, outcome], count)
                 buckets = _cumulative(tool)
                 durations.add_metric([each.generation, name], buckets=buckets, sum_value=tool.sum_s)
+        yield calls
+        yield durations
+
+    def _dependencies(self) -> Iterator[Metric]:
+        calls = CounterMetricFamily(
+            "erlmcp_dependency_calls",
+            "Calls of what the guest depends on, by how they ended.",
+            labels=["generation", "dependency", "outcome"],
+        )
+        durations = HistogramMetricFamily(
+            "erlmcp_dependency_duration_seconds",
+            "How long calls of what the guest depends on took.",
+            labels=["generation", "dependency"],
+        )
+        for each in self._generations:
+            for name, found in sorted(each.counts.dependencies.items()):
+                for outcome, count in sorted(found.outcomes.items()):
+                    calls.add_metric([each.generation, name, outcome], count)
+                buckets = _cumulative(found)
+                durations.add_metric([each.generation, name], buckets=buckets, sum_value=found.sum_s)
         yield calls
         yield durations
 

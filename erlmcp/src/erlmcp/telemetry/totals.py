@@ -23,6 +23,7 @@ class Counts:
         rejected: by reason.
         blocked: how often, and how many seconds, a call kept the event loop from turning, by method and name.
         tools: calls by the name of the tool.
+        dependencies: calls of what the guest depends on, by name.
     """
 
     requests: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
@@ -30,6 +31,7 @@ class Counts:
     rejected: Counter[str] = field(default_factory=Counter)
     blocked: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
     tools: dict[str, ToolCount] = field(default_factory=dict)
+    dependencies: dict[str, ToolCount] = field(default_factory=dict)
 
     def add_snapshot(self, snapshot: Mapping[str, Any]) -> None:
         """Add what one meter counted."""
@@ -42,6 +44,8 @@ class Counts:
             add_blocked(self.blocked, (method, name), count, seconds)
         for name, tool in snapshot.get("tools", {}).items():
             tool_count(self.tools, name).add(tool["outcomes"], tool["buckets"], tool["sum_s"])
+        for name, calls in snapshot.get("dependencies", {}).items():
+            tool_count(self.dependencies, name).add(calls["outcomes"], calls["buckets"], calls["sum_s"])
 
     def add(self, other: Counts) -> None:
         """Add another sum."""
@@ -53,6 +57,8 @@ class Counts:
             add_blocked(self.blocked, call, count, seconds)
         for name, tool in other.tools.items():
             tool_count(self.tools, name).add(tool.outcomes, tool.buckets, tool.sum_s)
+        for name, calls in other.dependencies.items():
+            tool_count(self.dependencies, name).add(calls.outcomes, calls.buckets, calls.sum_s)
 
     def _add_duration(self, method: str, buckets: Iterable[int], sum_s: float) -> None:
         histogram = self.durations.setdefault(method, Histogram())
