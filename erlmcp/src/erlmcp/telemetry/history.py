@@ -176,7 +176,8 @@ class Window:
 
     def cpu(self, generation: str) -> float:
         """Processors that the workers of a generation used, such as 0.5."""
-        return self.rate(self.newer.cpu_s.get(generation, 0.0) - self.older.cpu_s.get(generation, 0.0))
+        newer = self.newer.cpu_s.get(generation, 0.0)
+        return self.rate(newer - self.older.cpu_s.get(generation, newer))
 
     @property
     def cpu_of_all(self) -> float:

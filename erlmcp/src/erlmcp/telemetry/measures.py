@@ -21,6 +21,8 @@ from erlmcp.telemetry.reading import Reading
 Unit = Literal["share", "seconds", "per-second", "count", "days", "up"]
 Bound = tuple[str, float]
 _DAY_S: Final = 86_400
+_STARTED_S: Final = 60
+"""Before that a worker is busy because it starts."""
 
 OUTSIDE: Final = {
     "ErlmcpTargetDown": "a server that does not answer cannot say so",
@@ -146,13 +148,15 @@ def _memory(look: Look, rule: Rule) -> Iterator[Measured]:
 
 
 def _cpu(look: Look, rule: Rule) -> Iterator[Measured]:
-    yield Measured("", ((_ratio(look.window(rule).cpu_of_all, look.reading.capacity.cores), rule.bounds[0]),))
+    window = look.window(rule)
+    if window.seconds >= _STARTED_S:
+        yield Measured("", ((_ratio(window.cpu_of_all, look.reading.capacity.cores), rule.bounds[0]),))
 
 
 def _saturated(look: Look, rule: Rule) -> Iterator[Measured]:
     some, busy = rule.bounds
     window = look.window(rule)
-    for each in look.reading.generations:
+    for each in look.reading.generations if window.seconds >= _STARTED_S else ():
         share = _ratio(window.cpu(each.generation), each.workers)
         yield Measured(each.generation, ((share, busy), (each.workers, some)))
 
@@ -226,7 +230,7 @@ def _ratio(part: float, whole: float) -> float | None:
 
 
 MEASURES: Final[dict[str, Measure]] = {
-    "ErlmcpComponentDown": Measure("component is up", "up", _components),
+    "ErlmcpComponentDown": Measure("as /ready tells", "up", _components),
     "ErlmcpWorkersRestarting": Measure("workers died", "count", _restarts),
     "ErlmcpWorkersStuck": Measure("workers stood still", "count", _stuck),
     "ErlmcpErrorRatioHigh": Measure("requests that the server failed", "share", _faults),

@@ -113,7 +113,7 @@ def _main(parts: dict[str, Html]) -> Html:
     )
     return el(
         "main",
-        el("section", parts["numbers"], id="numbers", class_="numbers", aria_label="Numbers of now"),
+        el("section", parts["numbers"], id="numbers", class_="numbers"),
         _section("Alerts", _table("Alerts", _ALERTS, parts["alerts"], "alerts"), quiet, wide=True),
         _section(
             "Tools",

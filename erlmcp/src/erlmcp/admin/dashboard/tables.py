@@ -61,14 +61,14 @@ def _value(value: float | None, unit: Unit) -> str:
         case "days":
             return f"{value:.1f} days"
         case "up":
-            return "yes:" if value else "no:"
+            return "up" if value else "down"
     return figures.count(value)
 
 
 def _bound(bound: Bound, unit: Unit) -> str:
     sign, limit = bound
     if unit == "up":
-        return "is not"
+        return "down"
     if unit == "count":
         return f"{sign} {limit:g}"
     return f"{sign} {_value(limit, unit)}"
@@ -168,7 +168,7 @@ def limits(view: View) -> Html:
     ]
     rows += [
         _limit(
-            f"memory of the {each.bound}",
+            f"memory ({each.bound})",
             figures.size(each.used_bytes),
             figures.size(each.limit_bytes),
             each.used_bytes / each.limit_bytes,
@@ -178,7 +178,7 @@ def limits(view: View) -> Html:
     ]
     rows += [
         _limit(
-            f"disk of {each.name}",
+            f"disk ({each.name})",
             figures.size(each.size_bytes - each.free_bytes),
             figures.size(each.size_bytes),
             1 - each.free_bytes / each.size_bytes,

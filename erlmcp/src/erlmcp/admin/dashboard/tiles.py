@@ -15,7 +15,8 @@ _MINUTES: Final = f"last {figures.span(FINE_S)}"
 
 def numbers(view: View) -> Html:
     """All tiles."""
-    return join(_requests(view), _errors(view), _latency(view), _processors(view), *_gauges(view))
+    title = el("h2", "Now", class_="hidden")
+    return join(title, _requests(view), _errors(view), _latency(view), _processors(view), _gauges(view))
 
 
 def _requests(view: View) -> Html:
