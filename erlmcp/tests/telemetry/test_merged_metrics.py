@@ -42,6 +42,7 @@ def test_the_page_has_exactly_the_names_of_the_contract():
         "erlmcp_connections",
         "erlmcp_streams",
         "erlmcp_rejected_total",
+        "erlmcp_spans_total",
         "erlmcp_dependency_calls_total",
         "erlmcp_dependency_duration_seconds",
         "erlmcp_tool_calls_total",

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, field_validator
 
 from erlmcp.config.log_settings import LogSettings
 from erlmcp.config.section import Section as _Section
+from erlmcp.config.trace_settings import TraceSettings
 from erlmcp.config.urls import identifier, loopback_or_https
 
 ONE_LINE: Final = r"^[^\r\n]*$"
@@ -370,3 +371,4 @@ class Settings(_Section):
     bus: BusSettings = Field(default_factory=BusSettings)
     dashboard: DashboardSettings = Field(default_factory=DashboardSettings)
     log: LogSettings = Field(default_factory=LogSettings)
+    trace: TraceSettings = Field(default_factory=TraceSettings)

@@ -45,12 +45,13 @@ from erlmcp.supervisor.messages import (
     Start,
     StartFailed,
 )
-from erlmcp.telemetry import logs
+from erlmcp.telemetry import logs, tracing
 from erlmcp.telemetry.dependencies import OF_THIS_PROCESS
 from erlmcp.telemetry.log_file import log_file_of
 from erlmcp.telemetry.loop_watch import LoopWatch
 from erlmcp.telemetry.meter import Meter
 from erlmcp.telemetry.redaction import NOTHING_DECLARED, Redaction
+from erlmcp.telemetry.tracing import Tracing
 
 if TYPE_CHECKING:
     from erlmcp.transports.runtime import GuestRuntime
@@ -89,6 +90,7 @@ class Worker:
         """Looks after the log, to the end."""
         self._drain_timeout_s = 0.0
         self._redaction = NOTHING_DECLARED
+        self._tracing = Tracing()
 
     async def run(self, channel_descriptor: int) -> int:
         """Serve until told to stop; the exit status."""
@@ -101,6 +103,7 @@ class Worker:
         deadline_s = await self._stop
         await self._end(deadline_s)
         reporting.cancel()
+        await asyncio.to_thread(self._tracing.close)
         self._report()
         if self._watch is not None:
             self._watch.stop()
@@ -145,6 +148,10 @@ class Worker:
         return True
 
     async def _load(self, start: Start, settings: Settings) -> GuestRuntime:
+        if settings.trace.endpoint:
+            self._tracing = tracing.start(
+                settings.trace, self._redaction, service=start.target, instance=start.worker
+            )
         require_sdk()  # before anything of it is imported: this may be an interpreter without it
         from erlmcp.transports.runtime import GuestRuntime
 
@@ -309,7 +316,7 @@ class Worker:
                 streams=counts.streams,
                 resident_memory_bytes=resident_memory_bytes(),
                 cpu_s=time.process_time(),
-                metrics=self._meter.snapshot() | OF_THIS_PROCESS.snapshot(),
+                metrics=self._meter.snapshot() | OF_THIS_PROCESS.snapshot() | self._tracing.snapshot(),
                 loop_lag_s=self._watch.lag_s if self._watch is not None else 0.0,
                 threads_busy=threads.busy,
                 threads_lost=threads.lost,

@@ -194,6 +194,13 @@ class _Page(Collector):
                 durations.add_metric([each.generation, name], buckets=buckets, sum_value=found.sum_s)
         yield calls
         yield durations
+        spans = CounterMetricFamily(
+            "erlmcp_spans", "Spans of traces, by what became of them.", labels=["generation", "fate"]
+        )
+        for each in self._generations:
+            for fate, count in sorted(each.counts.spans.items()):
+                spans.add_metric([each.generation, fate], count)
+        yield spans
 
     def _gauges(self) -> Iterator[Metric]:
         for name, text, attribute in (

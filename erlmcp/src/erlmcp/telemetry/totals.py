@@ -24,6 +24,7 @@ class Counts:
         blocked: how often, and how many seconds, a call kept the event loop from turning, by method and name.
         tools: calls by the name of the tool.
         dependencies: calls of what the guest depends on, by name.
+        spans: by what became of them.
     """
 
     requests: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
@@ -32,6 +33,7 @@ class Counts:
     blocked: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
     tools: dict[str, ToolCount] = field(default_factory=dict)
     dependencies: dict[str, ToolCount] = field(default_factory=dict)
+    spans: Counter[str] = field(default_factory=Counter)
 
     def add_snapshot(self, snapshot: Mapping[str, Any]) -> None:
         """Add what one meter counted."""
@@ -44,6 +46,7 @@ class Counts:
             add_blocked(self.blocked, (method, name), count, seconds)
         for name, tool in snapshot.get("tools", {}).items():
             tool_count(self.tools, name).add(tool["outcomes"], tool["buckets"], tool["sum_s"])
+        self.spans.update(snapshot.get("spans", {}))
         for name, calls in snapshot.get("dependencies", {}).items():
             tool_count(self.dependencies, name).add(calls["outcomes"], calls["buckets"], calls["sum_s"])
 
@@ -57,6 +60,7 @@ class Counts:
             add_blocked(self.blocked, call, count, seconds)
         for name, tool in other.tools.items():
             tool_count(self.tools, name).add(tool.outcomes, tool.buckets, tool.sum_s)
+        self.spans.update(other.spans)
         for name, calls in other.dependencies.items():
             tool_count(self.dependencies, name).add(calls.outcomes, calls.buckets, calls.sum_s)
 

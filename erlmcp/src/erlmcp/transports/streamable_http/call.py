@@ -24,6 +24,7 @@ from erlmcp.protocol.eras import MODERN
 from erlmcp.protocol.faults import INTERNAL, REQUEST_CANCELLED, TIMED_OUT, Fault
 from erlmcp.protocol.jsonrpc import Request
 from erlmcp.sessions.sealed import SessionFacts
+from erlmcp.telemetry import tracing
 from erlmcp.telemetry.correlation import CURRENT
 from erlmcp.transports.http import heads
 from erlmcp.transports.http.exchange import Answering
@@ -220,6 +221,9 @@ class Call:
 
     async def _run(self) -> None:
         CURRENT.set(self._exchange)
+        if self._service.traces:
+            headers = self._exchange.request.headers
+            tracing.enter(headers.raw(b"traceparent"), headers.raw(b"tracestate"))
         enter(self._exchange.request.grant)
         fault: Fault | None = None
         if self.is_listen:

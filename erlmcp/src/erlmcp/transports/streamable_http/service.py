@@ -72,6 +72,7 @@ class Service:
         self.meter = meter
         self.loop = asyncio.get_running_loop()
         self.turn = Turn(self.loop)
+        self.traces = bool(settings.trace.endpoint)
         self.hinder: Callable[[], Awaitable[None]] | None = None
         """What an injected fault does before a request is served."""
         self.draining = False
