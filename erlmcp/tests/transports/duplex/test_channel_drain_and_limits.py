@@ -144,6 +144,24 @@ async def test_more_connections_than_allowed_are_closed_at_once(connect, serve, 
     assert (await first.call(raw.handshake("ping", 2)))["result"] == {}
 
 
+@pytest.mark.parametrize("transport", ["tcp", "websocket"])
+@pytest.mark.behaviour("limits.connections-per-address", era="any")
+async def test_an_address_with_too_many_channels_gets_no_other_until_one_is_closed(
+    connect, serve, raw, transport
+):
+    served = await serve(http={"max_connections_per_address": 1}, limits={"loopback": True})
+    counted = served.runtime.counts
+    first = await connect(transport, served)
+    assert (await first.call(raw.handshake("ping", 1)))["result"] == {}
+    assert await (await connect("tcp", served)).rest() == []
+    assert await (await served.connect()).rest() == b"", "all transports are counted together"
+    assert served.rejected("connections-per-address") == 2
+    await first.close()
+    await raw.until(lambda: counted().connections == 0)
+    second = await connect(transport, served)
+    assert (await second.call(raw.handshake("ping", 2)))["result"] == {}
+
+
 @pytest.mark.behaviour("timeouts.silent-connection", transport="tcp", era="any")
 async def test_a_connection_that_asks_nothing_is_closed_and_one_that_asked_may_be_quiet(connect, serve, raw):
     served = await serve(http={"keep_alive_timeout_s": 0.5})

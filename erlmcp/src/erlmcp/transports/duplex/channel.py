@@ -172,7 +172,7 @@ class DuplexChannel:
             return False
         else:
             version = connection.protocol_version
-        if service.rate_limit.wait_s(self._peer.address):
+        if service.rate_limit.wait_s(self._peer.address, self._peer.principal):
             return False
         ended, call_now = None, plain[1].now
         if call_now is not None and not self._wire.is_behind and service.turn.is_free:
@@ -200,10 +200,10 @@ class DuplexChannel:
             return Fault(INVALID_REQUEST, "Invalid request: the id belongs to a request that is being served")
         if request.method == "initialize" and self._connection.client_params is not None:
             return Fault(INVALID_REQUEST, "Invalid request: the channel is initialized already")
-        wait_s = self._service.rate_limit.wait_s(self._peer.address)
+        wait_s = self._service.rate_limit.wait_s(self._peer.address, self._peer.principal)
         if wait_s:
             self._service.meter.rejected("rate")
-            return Fault(RATE_LIMITED, "too many requests from this address", {"retryAfterS": wait_s})
+            return Fault(RATE_LIMITED, "too many requests", {"retryAfterS": wait_s})
         is_stream = request.method == LISTEN and self._pin.era == MODERN
         return self._service.capacity_fault(stream=is_stream)
 

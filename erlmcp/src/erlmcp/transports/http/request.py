@@ -56,6 +56,11 @@ class HttpRequest:
             return b""
 
     @property
+    def principal(self) -> str:
+        """Whose access token it has; empty if it has none that was found good."""
+        return "" if self.grant is None else self.grant.principal
+
+    @property
     def query(self) -> bytes:
         """What follows the first question mark of the target."""
         return self.target.partition(b"?")[2]

@@ -78,8 +78,12 @@ class CompiledCalls:
         False if it must go the ordinary way, and then nothing has happened.
         """
         service, turn, gate = self._service, self._service.turn, self._gate
-        if gate is not None and not isinstance(gate.judge(known.request.headers, b""), Grant):
-            return False
+        principal = ""
+        if gate is not None:
+            grant = gate.judge(known.request.headers, b"")
+            if not isinstance(grant, Grant):
+                return False
+            principal = grant.principal
         call = decode_plain_call(body, max_depth=self._max_depth)
         if call is None:
             return False
@@ -101,7 +105,7 @@ class CompiledCalls:
             if session is None:
                 return False
             era, version = HANDSHAKE, session.facts.protocol_version
-        if service.rate_limit.wait_s(wire.peer):
+        if service.rate_limit.wait_s(wire.peer, principal):
             return False  # nothing was taken; the ordinary way finds the same and says it
         began = time.perf_counter()
         correlation = Correlation.of(passing) if passing else Correlation()

@@ -13,6 +13,7 @@ from erlmcp.dispatch.kernel import Kernel
 from erlmcp.dispatch.listed_tools import ListedTools
 from erlmcp.dispatch.tasks.requests import TaskRequests
 from erlmcp.dispatch.tool_schemas import ToolSchemas
+from erlmcp.edge.connection_limit import ConnectionLimit
 from erlmcp.edge.rate_limit import RateLimit
 from erlmcp.protocol.faults import OVERLOADED, TOO_MANY_STREAMS, Fault
 from erlmcp.protocol.jsonrpc import Request
@@ -73,6 +74,7 @@ class Service:
         self.turn = Turn(self.loop)
         self.draining = False
         self.rate_limit = RateLimit(settings.limits, self.loop.time)
+        self.connection_limit = ConnectionLimit(settings, meter)
         self._access = AccessLog(__name__, self.loop) if settings.log.access else None
         self._max_in_flight = settings.limits.max_in_flight
         self.standing_streams = 0
