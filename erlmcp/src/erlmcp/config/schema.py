@@ -133,6 +133,9 @@ class LimitSettings(_Section):
         " machine they are all clients together.",
     )
     max_in_flight: int = Field(1_000, ge=1, description="Requests being handled by one worker; more is 503.")
+    max_in_flight_per_client: int = Field(
+        500, ge=1, description="Of these for one client; more is 429. Not for this machine unless loopback."
+    )
 
 
 class TaskSettings(_Section):

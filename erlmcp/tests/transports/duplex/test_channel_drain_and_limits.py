@@ -106,6 +106,18 @@ async def test_too_many_requests_in_flight_are_refused_and_the_channel_goes_on(s
     assert (await client.call(dialect.light(3)))["result"]
 
 
+@pytest.mark.behaviour("limits.in-flight-per-client")
+async def test_too_many_requests_of_a_client_are_refused_and_the_channel_goes_on(serve, dialect):
+    limits = {"max_in_flight_per_client": 1, "loopback": True}
+    client = await dialect.open(await serve(limits=limits))
+    await client.send(dialect.message("tools/call", 1, name="wait", arguments={}))
+    await asyncio.wait_for(client.served.workshop.started.wait(), 10)
+    assert codes([await client.call(dialect.light(2))]) == [-31429]
+    client.served.workshop.release.set()
+    assert (await client.receive())["id"] == 1
+    assert (await client.call(dialect.light(3)))["result"]
+
+
 @pytest.mark.behaviour("limits.rate")
 async def test_too_many_requests_in_a_second_are_refused(serve, dialect):
     client = await dialect.open(await serve(limits={"requests_per_s": 0.01, "burst": 3}))

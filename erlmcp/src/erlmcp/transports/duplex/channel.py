@@ -24,7 +24,7 @@ from erlmcp.dispatch.listens import LISTEN
 from erlmcp.protocol import jsonrpc
 from erlmcp.protocol.eras import HANDSHAKE, MODERN
 from erlmcp.protocol.faults import RATE_LIMITED, Fault
-from erlmcp.protocol.jsonrpc import Malformed, Notification, Request, RequestId, Response
+from erlmcp.protocol.jsonrpc import Malformed, Notification, Request, RequestId
 from erlmcp.protocol.log_levels import SET_LEVEL, level_in
 from erlmcp.protocol.modern import check_envelope
 from erlmcp.protocol.pinning import EraPin
@@ -94,6 +94,11 @@ class DuplexChannel:
         return self._peer.transport_name
 
     @property
+    def client(self) -> str:
+        """Under which name its requests are counted."""
+        return self._service.client_of(self._peer.address, self._peer.principal)
+
+    @property
     def is_open(self) -> bool:
         """Whether anything can still be sent."""
         return self._open
@@ -102,11 +107,6 @@ class DuplexChannel:
     def has_begun(self) -> bool:
         """Whether the client has sent its first request."""
         return self._pin.era is not None
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether no request is being served."""
-        return not self._calls
 
     @property
     def is_full(self) -> bool:
@@ -152,7 +152,7 @@ class DuplexChannel:
         elif isinstance(message, Notification):
             self._take_notification(message)
         elif self._pin.era == HANDSHAKE:
-            self._take_response(message)
+            self._asking.answer(self.name, message)
         else:
             self._service.meter.rejected("response")  # an answer to it would be taken for something else
 
@@ -160,7 +160,7 @@ class DuplexChannel:
         """Serve a plain call of a compiled tool; False when it must go the ordinary way."""
         service, connection, compiled = self._service, self._connection, self._compiled
         plain = compiled.plain(raw)
-        if plain is None or plain[0].id in self._calls or service.is_full:
+        if plain is None or plain[0].id in self._calls or service.is_full_for(self.client):
             return False
         call, era, envelope = plain[0], self._pin.era or HANDSHAKE, None
         if era == MODERN:
@@ -205,7 +205,7 @@ class DuplexChannel:
             self._service.meter.rejected("rate")
             return Fault(RATE_LIMITED, "too many requests", {"retryAfterS": wait_s})
         is_stream = request.method == LISTEN and self._pin.era == MODERN
-        return self._service.capacity_fault(stream=is_stream)
+        return self._service.capacity_fault(stream=is_stream, client=self.client)
 
     def _serve_modern(self, request: Request) -> None:
         envelope = check_envelope(request)
@@ -246,9 +246,6 @@ class DuplexChannel:
         return CallContext(
             call, request.id, request.params, kind, self._peer.http_view, address=self._peer.address
         )
-
-    def _take_response(self, response: Response) -> None:
-        self._asking.answer(self.name, response)
 
     # -- notifications of the client --
 

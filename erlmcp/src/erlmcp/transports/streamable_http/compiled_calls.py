@@ -132,7 +132,8 @@ class CompiledCalls:
         if call is None:
             return False
         tool = self._tools.find(call.params.name)
-        if tool is None or self._service.is_full:
+        service = self._service
+        if tool is None or service.is_full_for(service.client_of_request(exchange.request)):
             return False
         if call.params.meta:
             return head.may_be_modern and self._serve_modern(exchange, head, call, tool)
