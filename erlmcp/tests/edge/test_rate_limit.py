@@ -58,3 +58,38 @@ def test_the_number_of_remembered_clients_is_bounded(monkeypatch):
     assert [limit.wait_s(name) for name in "abcd"] == [0, 0, 0, 0]
     assert limit.wait_s("d") > 0
     assert limit.wait_s("a") == 0, "forgotten, so its bucket is full again"
+
+
+def test_a_client_is_its_token_wherever_it_comes_from_and_else_its_address():
+    limit = RateLimit(LimitSettings(client_requests_per_s=0.1, client_burst=2), Clock())
+    assert [limit.wait_s(place, "ada") for place in ("a", "b", "c")] == [0, 0, 10]
+    assert limit.wait_s("c", "bob") == 0
+    assert [limit.wait_s("c") for _ in range(3)] == [0, 0, 10]
+
+
+def test_all_clients_together_have_a_rate():
+    limit = RateLimit(LimitSettings(total_requests_per_s=1, total_burst=3), Clock())
+    assert [limit.wait_s(name) for name in "abcd"] == [0, 0, 0, 1]
+
+
+def test_what_one_rate_refuses_takes_nothing_from_the_others():
+    clock = Clock()
+    settings = LimitSettings(requests_per_s=0.1, burst=1, total_requests_per_s=0.1, total_burst=2)
+    limit = RateLimit(settings, clock)
+    assert [limit.wait_s("a") for _ in range(5)] == [0, 10, 10, 10, 10]
+    assert limit.wait_s("b") == 0, "the refused have not used the rate of all"
+    assert limit.wait_s("c") == 10
+
+
+def test_the_longest_wait_is_told():
+    limit = RateLimit(
+        LimitSettings(requests_per_s=1, burst=1, client_requests_per_s=0.1, client_burst=1), Clock()
+    )
+    assert [limit.wait_s("a", "ada"), limit.wait_s("a", "ada")] == [0, 10]
+
+
+def test_a_network_of_ipv6_has_one_bucket():
+    limit = RateLimit(LimitSettings(requests_per_s=0.1, burst=1), Clock())
+    assert [limit.wait_s("2001:db8::1"), limit.wait_s("2001:db8::2")] == [0, 10]
+    assert limit.wait_s("2001:db8:0:1::1") == 0
+    assert [limit.wait_s("192.0.2.1"), limit.wait_s("::ffff:192.0.2.1")] == [0, 10]

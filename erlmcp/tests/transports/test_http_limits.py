@@ -140,6 +140,22 @@ async def test_one_connection_too_many_is_closed_and_a_freed_place_is_given_agai
     assert (await fourth.reply()).status == 404
 
 
+@pytest.mark.behaviour("limits.connections-per-address", transport="http", era="any")
+async def test_an_address_with_too_many_connections_gets_no_other_until_one_is_closed(serve, raw):
+    served = await serve(http={"max_connections_per_address": 2}, limits={"loopback": True})
+    first, second = await served.connect(), await served.connect()
+    for client in (first, second):
+        await client.send(PLAIN)
+        assert (await client.reply()).status == 404
+    assert await (await served.connect()).rest() == b""
+    assert served.rejected("connections-per-address") == 1
+    first.close()
+    await raw.until(lambda: served.runtime.counts().connections == 1)
+    third = await served.connect()
+    await third.send(PLAIN)
+    assert (await third.reply()).status == 404
+
+
 @pytest.mark.behaviour("http.pipelining", transport="http", era="any")
 @pytest.mark.parametrize("depth", [1, 5, 200])
 async def test_pipelined_requests_are_answered_in_their_order(serve, raw, depth):

@@ -277,6 +277,24 @@ async def test_one_request_too_many_is_503_and_says_when_to_come_back(serve, raw
     assert reply.status == 200
 
 
+@pytest.mark.behaviour("limits.in-flight-per-client", transport="http", era="modern")
+@pytest.mark.parametrize("tool", ["add", "wait"])
+async def test_one_request_of_a_client_too_many_is_429_and_a_freed_place_is_given_again(serve, raw, tool):
+    served = await serve(limits={"max_in_flight_per_client": 1, "loopback": True})
+    client = await served.connect()
+    message = raw.modern("tools/call", name="wait")
+    await client.post(message, headers=raw.modern_headers(message))
+    await asyncio.wait_for(served.workshop.started.wait(), 5)
+    reply = await served.modern_call("tools/call", name=tool, arguments={"a": 1, "b": 1})
+    assert (reply.status, reply.headers["retry-after"]) == (429, "1")
+    assert (reply.json["id"], reply.json["error"]["code"]) == (1, -31429)
+    assert served.rejected("in-flight-per-client") == 1
+    served.workshop.release.set()
+    assert (await client.reply()).status == 200
+    reply = await served.modern_call("tools/call", name="add", arguments={"a": 1, "b": 1})
+    assert reply.status == 200
+
+
 @pytest.mark.behaviour("metrics.tool-errors", transport="http", era="modern")
 async def test_a_call_that_fails_in_the_tool_is_counted_as_such(serve, raw):
     served = await serve()

@@ -43,6 +43,12 @@ class HttpSettings(_Section):
     max_connections: int = Field(
         10_000, ge=1, description="Open connections of one worker; more are closed at once."
     )
+    max_connections_per_address: int = Field(
+        1_000,
+        ge=1,
+        description="Of these from one address (of IPv6: one /64); more are closed at once. Not for this"
+        " machine unless limits.loopback.",
+    )
     max_pipelined: int = Field(
         16, ge=1, description="Requests read ahead on one connection; then reading pauses."
     )
@@ -108,13 +114,27 @@ class McpSettings(_Section):
 
 
 class LimitSettings(_Section):
-    """Rate limits of one worker group; zero means no limit."""
+    """How much is taken by one worker; a rate of zero means no limit."""
 
     requests_per_s: float = Field(
-        0.0, ge=0, description="Requests of one client address a second; more is 429."
+        0.0, ge=0, description="Requests of one address (of IPv6: one /64) a second; more is 429."
     )
     burst: int = Field(100, ge=1, description="Requests that may come at once before the rate counts.")
+    client_requests_per_s: float = Field(
+        0.0, ge=0, description="The same for one client: whom its access token stands for, else its address."
+    )
+    client_burst: int = Field(100, ge=1, description="Requests of a client that may come at once.")
+    total_requests_per_s: float = Field(0.0, ge=0, description="The same for all clients together.")
+    total_burst: int = Field(1_000, ge=1, description="Requests of all clients that may come at once.")
+    loopback: bool = Field(
+        False,
+        description="Whether clients on this machine are limited in connections, too. Behind a proxy on this"
+        " machine they are all clients together.",
+    )
     max_in_flight: int = Field(1_000, ge=1, description="Requests being handled by one worker; more is 503.")
+    max_in_flight_per_client: int = Field(
+        500, ge=1, description="Of these for one client; more is 429. Not for this machine unless loopback."
+    )
 
 
 class TaskSettings(_Section):

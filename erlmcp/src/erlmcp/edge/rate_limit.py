@@ -1,4 +1,8 @@
-"""How often one client may ask: a token bucket for each client address, in this process only."""
+"""How often clients may ask: token buckets for each address, for each client and for all, in this process.
+
+A client is whoever its access token stands for, else its address. A request that one bucket refuses takes
+nothing from the others. How many connections an address may hold is ``erlmcp.edge.connection_limit``.
+"""
 
 from __future__ import annotations
 
@@ -8,41 +12,84 @@ from collections.abc import Callable
 from typing import Final
 
 from erlmcp.config.schema import LimitSettings
+from erlmcp.edge.addresses import network_of
 
 MAX_CLIENTS: Final = 10_000
-"""Addresses remembered; the one that has been quiet longest is forgotten, and starts with a full bucket."""
+"""Names remembered by each rate; the one that has been quiet longest is forgotten, and starts anew."""
+
+_ALL: Final = ""
+"""The name under which the requests of all clients are counted."""
 
 
-class RateLimit:
-    """A bucket of ``burst`` tokens for each client, refilled with ``requests_per_s``; zero means no limit."""
+class Rate:
+    """A bucket of ``burst`` tokens for each name, refilled with ``per_s`` tokens a second."""
 
-    def __init__(self, settings: LimitSettings, clock: Callable[[], float]) -> None:
-        self.enabled = settings.requests_per_s > 0
-        self._rate = settings.requests_per_s
-        self._burst = float(settings.burst)
-        self._clock = clock
+    def __init__(self, per_s: float, burst: int) -> None:
+        self._per_s = per_s
+        self._burst = float(burst)
         self._buckets: OrderedDict[str, list[float]] = OrderedDict()  # tokens, and when they were counted
         self._latest: str | None = None
 
-    def wait_s(self, client: str) -> int:
-        """0 when the request may go on, and a token is taken; else whole seconds until one is there."""
+    def refill(self, name: str, now: float) -> list[float]:
+        """The bucket of a name as it is now; its first member is how many tokens are in it."""
+        bucket = self._buckets.get(name)
+        if bucket is None:
+            bucket = self._buckets[name] = [self._burst, now]
+            if len(self._buckets) > MAX_CLIENTS:
+                self._buckets.popitem(last=False)
+        elif name != self._latest:
+            self._buckets.move_to_end(name)
+        self._latest = name
+        tokens = bucket[0] + (now - bucket[1]) * self._per_s
+        if tokens > self._burst:  # not min(): this runs for each request
+            tokens = self._burst
+        bucket[0], bucket[1] = tokens, now
+        return bucket
+
+    def wait_s(self, tokens: float) -> int:
+        """Whole seconds until a bucket with so few tokens has one."""
+        return max(1, math.ceil((1.0 - tokens) / self._per_s))
+
+
+class RateLimit:
+    """The rates that are set; zero means no limit, and one that is not set costs nothing."""
+
+    def __init__(self, settings: LimitSettings, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._address = _rate(settings.requests_per_s, settings.burst)
+        self._client = _rate(settings.client_requests_per_s, settings.client_burst)
+        self._total = _rate(settings.total_requests_per_s, settings.total_burst)
+        self.enabled = any((self._address, self._client, self._total))
+
+    def wait_s(self, address: str, principal: str = "") -> int:
+        """0 when the request may go on, and is counted; else whole seconds until it may.
+
+        Args:
+            address: where it comes from.
+            principal: whose access token it has; empty if it has none.
+        """
         if not self.enabled:
             return 0
         now = self._clock()
-        bucket = self._buckets.get(client)
-        if bucket is None:
-            bucket = self._buckets[client] = [self._burst, now]
-            if len(self._buckets) > MAX_CLIENTS:
-                self._buckets.popitem(last=False)
-        elif client != self._latest:
-            self._buckets.move_to_end(client)
-        self._latest = client
-        tokens = bucket[0] + (now - bucket[1]) * self._rate
-        if tokens > self._burst:  # not min(): this runs for each request
-            tokens = self._burst
-        bucket[1] = now
-        if tokens >= 1.0:
-            bucket[0] = tokens - 1.0
-            return 0
-        bucket[0] = tokens
-        return max(1, math.ceil((1.0 - tokens) / self._rate))
+        network = network_of(address)
+        wait_s = 0
+        taken: list[list[float]] = []
+        for rate, name in (
+            (self._address, network),
+            (self._client, principal or network),
+            (self._total, _ALL),
+        ):
+            if rate is None:
+                continue
+            bucket = rate.refill(name, now)
+            if bucket[0] < 1.0:
+                wait_s = max(wait_s, rate.wait_s(bucket[0]))
+            taken.append(bucket)
+        if not wait_s:
+            for bucket in taken:
+                bucket[0] -= 1.0
+        return wait_s
+
+
+def _rate(per_s: float, burst: int) -> Rate | None:
+    return Rate(per_s, burst) if per_s > 0 else None

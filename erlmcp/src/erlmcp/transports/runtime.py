@@ -103,7 +103,9 @@ class GuestRuntime:
             others[settings.mcp.sse_path] = self._sse.open_stream
             others[settings.mcp.sse_messages_path] = self._sse.take_message
         routes = Routes(self._service, endpoint, others, self._guest_routes, self._admission)
-        self._http = HttpServer(settings.http, meter, routes.handle, self._service.turned_away)
+        self._http = HttpServer(
+            settings.http, meter, routes.handle, self._service.turned_away, self._service.connection_limit
+        )
         self._secured = Secured(identity, settings, meter) if identity is not None else None
 
     @classmethod

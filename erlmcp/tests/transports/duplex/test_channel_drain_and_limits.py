@@ -106,6 +106,18 @@ async def test_too_many_requests_in_flight_are_refused_and_the_channel_goes_on(s
     assert (await client.call(dialect.light(3)))["result"]
 
 
+@pytest.mark.behaviour("limits.in-flight-per-client")
+async def test_too_many_requests_of_a_client_are_refused_and_the_channel_goes_on(serve, dialect):
+    limits = {"max_in_flight_per_client": 1, "loopback": True}
+    client = await dialect.open(await serve(limits=limits))
+    await client.send(dialect.message("tools/call", 1, name="wait", arguments={}))
+    await asyncio.wait_for(client.served.workshop.started.wait(), 10)
+    assert codes([await client.call(dialect.light(2))]) == [-31429]
+    client.served.workshop.release.set()
+    assert (await client.receive())["id"] == 1
+    assert (await client.call(dialect.light(3)))["result"]
+
+
 @pytest.mark.behaviour("limits.rate")
 async def test_too_many_requests_in_a_second_are_refused(serve, dialect):
     client = await dialect.open(await serve(limits={"requests_per_s": 0.01, "burst": 3}))
@@ -142,6 +154,24 @@ async def test_more_connections_than_allowed_are_closed_at_once(connect, serve, 
     assert await second.rest() == []
     assert served.rejected("connections") == 1
     assert (await first.call(raw.handshake("ping", 2)))["result"] == {}
+
+
+@pytest.mark.parametrize("transport", ["tcp", "websocket"])
+@pytest.mark.behaviour("limits.connections-per-address", era="any")
+async def test_an_address_with_too_many_channels_gets_no_other_until_one_is_closed(
+    connect, serve, raw, transport
+):
+    served = await serve(http={"max_connections_per_address": 1}, limits={"loopback": True})
+    counted = served.runtime.counts
+    first = await connect(transport, served)
+    assert (await first.call(raw.handshake("ping", 1)))["result"] == {}
+    assert await (await connect("tcp", served)).rest() == []
+    assert await (await served.connect()).rest() == b"", "all transports are counted together"
+    assert served.rejected("connections-per-address") == 2
+    await first.close()
+    await raw.until(lambda: counted().connections == 0)
+    second = await connect(transport, served)
+    assert (await second.call(raw.handshake("ping", 2)))["result"] == {}
 
 
 @pytest.mark.behaviour("timeouts.silent-connection", transport="tcp", era="any")

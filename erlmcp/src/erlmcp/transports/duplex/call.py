@@ -45,6 +45,10 @@ class Line(Protocol):
         """The access token of the client; None where none is asked for."""
 
     @property
+    def client(self) -> str:
+        """Under which name its requests are counted."""
+
+    @property
     def is_open(self) -> bool:
         """Whether anything can still be sent."""
 
@@ -88,6 +92,7 @@ class ChannelCall:
         work: Work | None,
     ) -> None:
         self.request = request
+        self.client = ""
         self._service = service
         self._line = line
         self._era = era
@@ -128,6 +133,7 @@ class ChannelCall:
         """Begin to serve; the answer is sent whenever it is ready."""
         service = self._service
         self._began = time.perf_counter()
+        self.client = self._line.client
         service.call_began(self)
         self._task = service.loop.create_task(self._run())
         if not self.is_listen:

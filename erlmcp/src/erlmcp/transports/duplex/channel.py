@@ -25,7 +25,7 @@ from erlmcp.protocol import jsonrpc
 from erlmcp.protocol.eras import HANDSHAKE, MODERN
 from erlmcp.protocol.faults import RATE_LIMITED, Fault
 from erlmcp.protocol.grants import Grant
-from erlmcp.protocol.jsonrpc import Malformed, Notification, Request, RequestId, Response
+from erlmcp.protocol.jsonrpc import Malformed, Notification, Request, RequestId
 from erlmcp.protocol.log_levels import SET_LEVEL, level_in
 from erlmcp.protocol.modern import check_envelope
 from erlmcp.protocol.pinning import EraPin
@@ -99,6 +99,11 @@ class DuplexChannel:
         return self._peer.grant
 
     @property
+    def client(self) -> str:
+        """Under which name its requests are counted."""
+        return self._service.client_of(self._peer.address, self._peer.principal)
+
+    @property
     def is_open(self) -> bool:
         """Whether anything can still be sent."""
         return self._open
@@ -107,11 +112,6 @@ class DuplexChannel:
     def has_begun(self) -> bool:
         """Whether the client has sent its first request."""
         return self._pin.era is not None
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether no request is being served."""
-        return not self._calls
 
     @property
     def is_full(self) -> bool:
@@ -157,7 +157,7 @@ class DuplexChannel:
         elif isinstance(message, Notification):
             self._take_notification(message)
         elif self._pin.era == HANDSHAKE:
-            self._take_response(message)
+            self._asking.answer(self.name, message)
         else:
             self._service.meter.rejected("response")  # an answer to it would be taken for something else
 
@@ -165,7 +165,7 @@ class DuplexChannel:
         """Serve a plain call of a compiled tool; False when it must go the ordinary way."""
         service, connection, compiled = self._service, self._connection, self._compiled
         plain = compiled.plain(raw)
-        if plain is None or plain[0].id in self._calls or service.is_full:
+        if plain is None or plain[0].id in self._calls or service.is_full_for(self.client):
             return False
         call, era, envelope = plain[0], self._pin.era or HANDSHAKE, None
         if era == MODERN:
@@ -177,7 +177,7 @@ class DuplexChannel:
             return False
         else:
             version = connection.protocol_version
-        if service.rate_limit.wait_s(self._peer.address):
+        if service.rate_limit.wait_s(self._peer.address, self._peer.principal):
             return False
         ended, call_now = None, plain[1].now
         if call_now is not None and not self._wire.is_behind and service.turn.is_free:
@@ -205,12 +205,12 @@ class DuplexChannel:
             return Fault(INVALID_REQUEST, "Invalid request: the id belongs to a request that is being served")
         if request.method == "initialize" and self._connection.client_params is not None:
             return Fault(INVALID_REQUEST, "Invalid request: the channel is initialized already")
-        wait_s = self._service.rate_limit.wait_s(self._peer.address)
+        wait_s = self._service.rate_limit.wait_s(self._peer.address, self._peer.principal)
         if wait_s:
             self._service.meter.rejected("rate")
-            return Fault(RATE_LIMITED, "too many requests from this address", {"retryAfterS": wait_s})
+            return Fault(RATE_LIMITED, "too many requests", {"retryAfterS": wait_s})
         is_stream = request.method == LISTEN and self._pin.era == MODERN
-        return self._service.capacity_fault(stream=is_stream)
+        return self._service.capacity_fault(stream=is_stream, client=self.client)
 
     def _serve_modern(self, request: Request) -> None:
         envelope = check_envelope(request)
@@ -247,9 +247,6 @@ class DuplexChannel:
 
     def _context_of(self, call: ChannelCall) -> CallContext:
         return self._peer.context(call, call.request.id, call.request.params)
-
-    def _take_response(self, response: Response) -> None:
-        self._asking.answer(self.name, response)
 
     # -- notifications of the client --
 

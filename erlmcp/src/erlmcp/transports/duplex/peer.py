@@ -35,6 +35,11 @@ class Peer:
         self.grant: Grant | None = None if request is None else request.grant
 
     @property
+    def principal(self) -> str:
+        """Whose access token the channel has; empty if it has none."""
+        return "" if self.grant is None else self.grant.principal
+
+    @property
     def is_alone(self) -> bool:
         """Whether it is the only client of its process."""
         return self.transport_name == "stdio"

@@ -57,14 +57,14 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, or close it at once when there are too many."""
         self._transport = transport = cast("asyncio.Transport", transport)  # uvloop has its own class
+        peer = transport.get_extra_info("peername")
+        self.peer = peer[0] if isinstance(peer, tuple) else ""
         if not self._server.admit(self):
             self._closing = True
             transport.abort()
             return
         transport.set_write_buffer_limits(high=self._limits.max_stream_buffer_bytes // 2)
-        peer = transport.get_extra_info("peername")
         sockname = transport.get_extra_info("sockname")
-        self.peer = peer[0] if isinstance(peer, tuple) else ""
         self._local = sockname[:2] if isinstance(sockname, tuple) else None
         self._reader = Reader(self, self._limits, self.peer, self._local)
         self._deadline.set("keep-alive")

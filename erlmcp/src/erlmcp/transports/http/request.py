@@ -46,11 +46,6 @@ class HttpRequest:
         self.grant: Grant | None = None
 
     @property
-    def owner(self) -> str:
-        """The principal to whom belongs what this request begins; empty where nobody is asked."""
-        return "" if self.grant is None else self.grant.principal
-
-    @property
     def path(self) -> bytes:
         """The path of the target without its query; also for a target in absolute form."""
         if self.target.startswith(b"/"):
@@ -59,6 +54,11 @@ class HttpRequest:
             return httptools.parse_url(self.target).path or b""
         except httptools.HttpParserInvalidURLError:
             return b""
+
+    @property
+    def principal(self) -> str:
+        """Whose access token it has; empty if it has none that was found good."""
+        return "" if self.grant is None else self.grant.principal
 
     @property
     def query(self) -> bytes:

@@ -13,6 +13,7 @@ from email.utils import formatdate
 from typing import Final
 
 from erlmcp.config.schema import HttpSettings
+from erlmcp.edge.connection_limit import ConnectionLimit
 from erlmcp.telemetry.correlation import Correlation
 from erlmcp.telemetry.descriptors import connections_that_fit
 from erlmcp.telemetry.meter import Meter
@@ -38,11 +39,13 @@ class HttpServer:
         meter: Meter,
         handler: Callable[[Exchange], None],
         on_refused: Callable[[bytes, int, Correlation], None] = lambda *_: None,
+        connection_limit: ConnectionLimit | None = None,
     ) -> None:
         self.limits = limits
         self.meter = meter
         self.handler = handler
         self.on_refused = on_refused
+        self._connection_limit = connection_limit
         self.time_limits_s = {
             "header": limits.header_timeout_s,
             "body": limits.body_timeout_s,
@@ -87,12 +90,19 @@ class HttpServer:
         if len(self._connections) >= self._max_connections:
             self.meter.rejected("connections")
             return False
+        if self._connection_limit is not None:
+            if not self._connection_limit.has_room(connection.peer):
+                return False
+            self._connection_limit.opened(connection.peer)
         self._connections.add(connection)
         return True
 
     def forget(self, connection: HttpConnection) -> None:
-        """A connection is closed."""
-        self._connections.discard(connection)
+        """A connection is closed, or has become another transport's; it may be told again."""
+        if connection in self._connections:
+            self._connections.remove(connection)
+            if self._connection_limit is not None:
+                self._connection_limit.closed(connection.peer)
 
     def date(self) -> bytes:
         """The date field line; made once a second."""

@@ -59,7 +59,7 @@ class SseEndpoint:
         if self._service.capacity_fault(stream=True) is not None:
             turn_away(exchange, 429, "too many open streams", _RETRY)
             return
-        stream_id = self._ids.new(exchange.request.owner)
+        stream_id = self._ids.new(exchange.request.principal)
 
         def ended() -> None:
             channel = self._streams.pop(stream_id)
@@ -81,7 +81,7 @@ class SseEndpoint:
             turn_away(exchange, 415, "Content-Type must be application/json")
             return
         stream_id = parse_qs(request.query.decode("latin-1")).get("session_id", [""])[0]
-        if not self._ids.is_ours(stream_id, request.owner):
+        if not self._ids.is_ours(stream_id, request.principal):
             self._unknown(exchange)
         elif stream_id in self._streams:
             self._deliver(exchange, self._streams[stream_id])

@@ -76,6 +76,7 @@ class Call:
         on_end: Callable[[Call], None] | None = None,
     ) -> None:
         self.request = request
+        self.client = service.client_of_request(exchange.request)
         self.is_listen = request.method == LISTEN
         self._service = service
         self._exchange = exchange

@@ -83,6 +83,7 @@ class CompiledCalls:
         service, turn, grant = self._service, self._service.turn, None
         if self._gate is not None and (grant := _granted(self._gate, known)) is None:
             return False
+        principal = "" if grant is None else grant.principal
         call = decode_plain_call(body, max_depth=self._max_depth)
         if call is None:
             return False
@@ -102,7 +103,7 @@ class CompiledCalls:
             if session is None:
                 return False
             era, version = HANDSHAKE, session.facts.protocol_version
-        if service.rate_limit.wait_s(wire.peer):
+        if service.rate_limit.wait_s(wire.peer, principal):
             return False  # nothing was taken; the ordinary way finds the same and says it
         began = time.perf_counter()
         correlation = Correlation.of(passing) if passing else Correlation()
@@ -136,7 +137,8 @@ class CompiledCalls:
         if call is None:
             return False
         tool = self._tools.find(call.params.name)
-        if tool is None or self._service.is_full:
+        service = self._service
+        if tool is None or service.is_full_for(service.client_of_request(exchange.request)):
             return False
         if call.params.meta:
             return head.may_be_modern and self._serve_modern(exchange, head, call, tool)

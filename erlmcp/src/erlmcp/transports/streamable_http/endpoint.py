@@ -106,10 +106,10 @@ class Endpoint:
 
     def _is_within_rate(self, exchange: Exchange) -> bool:
         request = exchange.request
-        wait_s = self._service.rate_limit.wait_s(request.peer)
+        wait_s = self._service.rate_limit.wait_s(request.peer, request.principal)
         if wait_s:
             self._service.meter.rejected("rate")
-            fault = Fault(RATE_LIMITED, "too many requests from this address")
+            fault = Fault(RATE_LIMITED, "too many requests")
             refuse(exchange, self._id_in(request.body), fault, retry_after_s=wait_s)
         return not wait_s
 
@@ -147,10 +147,10 @@ class Endpoint:
             refuse(exchange, None, malformed.fault)
             return
         for _ in messages[1:]:  # each counts against the rate; the first has been counted
-            wait_s = self._service.rate_limit.wait_s(request.peer)
+            wait_s = self._service.rate_limit.wait_s(request.peer, request.principal)
             if wait_s:
                 self._service.meter.rejected("rate")
-                fault = Fault(RATE_LIMITED, "too many requests from this address")
+                fault = Fault(RATE_LIMITED, "too many requests")
                 refuse(exchange, None, fault, retry_after_s=wait_s)
                 return
         self._handshake.serve_batch(exchange, messages)

@@ -115,7 +115,9 @@ class HandshakeRequests:
             message = "initialize does not exist in the revision that the mcp-protocol-version header names"
             self._service.refuse(exchange, request, HANDSHAKE, Fault(HEADER_MISMATCH, message))
             return
-        fault = self._service.capacity_fault(stream=False)
+        fault = self._service.capacity_fault(
+            stream=False, client=self._service.client_of_request(exchange.request)
+        )
         if fault is not None:
             self._service.refuse(exchange, request, HANDSHAKE, fault)
             return
@@ -144,7 +146,7 @@ class HandshakeRequests:
             "clientInfo": _essential(params.get("clientInfo", {})),
         }
         try:
-            return self._sessions.begin(version, client, exchange.request.owner)
+            return self._sessions.begin(version, client, exchange.request.principal)
         except SessionTooLargeError:
             raise FaultError(Fault(SESSION_TOO_LARGE, "the client's capabilities are too long")) from None
 
@@ -155,7 +157,7 @@ class HandshakeRequests:
             refuse(exchange, request_id, _NO_SESSION)
             return None
         try:
-            facts = self._sessions.open(session_id, exchange.request.owner)
+            facts = self._sessions.open(session_id, exchange.request.principal)
         except UnknownSessionError:
             self._service.meter.rejected("session")
             refuse(exchange, request_id, _UNKNOWN_SESSION)
@@ -207,7 +209,9 @@ class HandshakeRequests:
         self._sessions.use(session.facts.sid)
 
     def _serve_request(self, exchange: Answering, session: LiveSession, request: Request) -> None:
-        fault = self._service.capacity_fault(stream=False)
+        fault = self._service.capacity_fault(
+            stream=False, client=self._service.client_of_request(exchange.request)
+        )
         if fault is not None:
             self._service.refuse(exchange, request, HANDSHAKE, fault)
             return

@@ -47,7 +47,9 @@ class ModernRequests:
         if isinstance(envelope, Fault):
             self._service.refuse(exchange, request, MODERN, envelope)
             return
-        fault = self._service.capacity_fault(stream=request.method == LISTEN)
+        fault = self._service.capacity_fault(
+            stream=request.method == LISTEN, client=self._service.client_of_request(exchange.request)
+        )
         if fault is not None:
             self._service.refuse(exchange, request, MODERN, fault)
             return

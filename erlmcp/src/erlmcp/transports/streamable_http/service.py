@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
@@ -14,8 +15,10 @@ from erlmcp.dispatch.kernel import Kernel
 from erlmcp.dispatch.listed_tools import ListedTools
 from erlmcp.dispatch.tasks.requests import TaskRequests
 from erlmcp.dispatch.tool_schemas import ToolSchemas
+from erlmcp.edge.addresses import is_this_machine, network_of
+from erlmcp.edge.connection_limit import ConnectionLimit
 from erlmcp.edge.rate_limit import RateLimit
-from erlmcp.protocol.faults import OVERLOADED, TOO_MANY_STREAMS, Fault
+from erlmcp.protocol.faults import OVERLOADED, RATE_LIMITED, TOO_MANY_STREAMS, Fault
 from erlmcp.protocol.jsonrpc import Request
 from erlmcp.sessions.bus import Bus
 from erlmcp.sessions.sealed import KeyRing
@@ -24,6 +27,7 @@ from erlmcp.telemetry.correlation import Correlation
 from erlmcp.telemetry.logs import Log, fields_of
 from erlmcp.telemetry.meter import Meter
 from erlmcp.transports.http.exchange import Answering
+from erlmcp.transports.http.request import HttpRequest
 from erlmcp.transports.streamable_http.answers import refuse
 
 log = Log(__name__)
@@ -31,11 +35,16 @@ log = Log(__name__)
 TRANSPORT: Final = "streamable-http"
 _FAILED: Final = ("server_error", "timeout")
 """Outcomes that are logged even where not every request has its line."""
+_NOWHERE: Final = "nowhere"
+"""The name of a client without an address, as over stdio."""
 _TICK_SLACK_S: Final = 0.001
 
 
 class RunningCall(Protocol):
     """What the service needs of a request that is being served, over whatever transport."""
+
+    client: str
+    """Under which name it is counted; empty if nobody counts it."""
 
     @property
     def is_listen(self) -> bool:
@@ -77,8 +86,11 @@ class Service:
         """What an injected fault does before a request is served."""
         self.draining = False
         self.rate_limit = RateLimit(settings.limits, self.loop.time)
+        self.connection_limit = ConnectionLimit(settings, meter)
         self._access = AccessLog(__name__, self.loop, settings.log) if settings.log.access else None
         self._max_in_flight = settings.limits.max_in_flight
+        self._max_of_client = settings.limits.max_in_flight_per_client
+        self._in_flight_of: Counter[str] = Counter()
         self.standing_streams = 0
         self._calls: set[RunningCall] = set()
         self._listens: set[RunningCall] = set()
@@ -96,6 +108,23 @@ class Service:
     def is_full(self) -> bool:
         """Whether one more request cannot be taken."""
         return len(self._calls) >= self._max_in_flight
+
+    def is_full_for(self, client: str) -> bool:
+        """Whether one more request of this client cannot be taken."""
+        return self.is_full or self._in_flight_of[client] >= self._max_of_client
+
+    def client_of(self, address: str, principal: str) -> str:
+        """Under which name the requests of a client are counted, if they are.
+
+        Those of this machine may come from everybody behind a proxy, unless a token says whose they are.
+        """
+        if not principal and not self.settings.limits.loopback and is_this_machine(address):
+            return ""
+        return principal or network_of(address) or _NOWHERE
+
+    def client_of_request(self, request: HttpRequest) -> str:
+        """The same of an HTTP request."""
+        return self.client_of(request.peer, request.principal)
 
     @property
     def streams(self) -> int:
@@ -152,7 +181,7 @@ class Service:
             fields = {"method": method, "era": era, "outcome": outcome, **fields_of(correlation)}
             log.warning("request-failed", **fields, duration_ms=round(seconds * 1e3, 3))
 
-    def capacity_fault(self, *, stream: bool) -> Fault | None:
+    def capacity_fault(self, *, stream: bool, client: str = "") -> Fault | None:
         """Why one more cannot be taken; None when it can."""
         if stream:
             if self.streams >= self.settings.mcp.max_streams:
@@ -161,15 +190,27 @@ class Service:
         elif self.is_full:
             self.meter.rejected("in-flight")
             return Fault(OVERLOADED, "too many requests are being handled")
+        elif self.is_full_for(client):
+            self.meter.rejected("in-flight-per-client")
+            return Fault(RATE_LIMITED, "too many requests of this client are being handled")
         return None
 
     def call_began(self, call: RunningCall) -> None:
         """Count a call."""
         (self._listens if call.is_listen else self._calls).add(call)
+        if call.client and not call.is_listen:
+            self._in_flight_of[call.client] += 1
 
     def call_ended(self, call: RunningCall) -> None:
         """Let a call go."""
-        (self._listens if call.is_listen else self._calls).discard(call)
+        of_its_kind = self._listens if call.is_listen else self._calls
+        if call not in of_its_kind:
+            return
+        of_its_kind.remove(call)
+        if call.client and not call.is_listen:
+            self._in_flight_of[call.client] -= 1
+            if not self._in_flight_of[call.client]:
+                del self._in_flight_of[call.client]
 
     def tick_later(self, call: TimedCall) -> None:
         """Call its ``tick`` once when the first ping would be due, or its time is up, if it still runs then.

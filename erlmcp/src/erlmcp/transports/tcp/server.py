@@ -49,16 +49,17 @@ class TcpWire(LineWire):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, or close it at once when there are too many."""
         both_ways = both(transport)
-        if not self._channels.has_room:
+        peer = transport.get_extra_info("peername")
+        address = str(peer[0]) if isinstance(peer, tuple) else ""
+        if not self._channels.has_room or not self._service.connection_limit.has_room(address):
             self._leaving = True
             both_ways.abort()
             return
         sock = transport.get_extra_info("socket")
         with contextlib.suppress(OSError):  # a client that is gone already
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        peer = transport.get_extra_info("peername")
-        address = str(peer[0]) if isinstance(peer, tuple) else ""
         self._server.wires.add(self)
+        self._service.connection_limit.opened(address)
         self._peer = Peer(TRANSPORT, address)
         self.open(both_ways, both_ways, self._peer)
         if self._gate is not None:
@@ -67,6 +68,8 @@ class TcpWire(LineWire):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
         self._server.wires.discard(self)
+        if self._peer is not None:
+            self._service.connection_limit.closed(self._peer.address)
         if self._token_timer is not None:
             self._token_timer.cancel()
         if self._asking is not None:

@@ -34,6 +34,7 @@ class WebSocketWire(StreamWire):
     def __init__(self, channels: Channels, wires: set[WebSocketWire]) -> None:
         super().__init__(channels)
         self._wires = wires
+        self._address = ""
         self._protocol = ServerProtocol(state=OPEN, max_size=self._limits.max_body_bytes)
         self._pieces: list[bytes] = []
         self._in_message = False
@@ -45,6 +46,8 @@ class WebSocketWire(StreamWire):
     def take_over(self, transport: asyncio.Transport, early: bytes, peer: Peer) -> None:
         """Begin to serve a connection that has been upgraded; ``early`` came behind the request."""
         self._wires.add(self)
+        self._address = peer.address
+        self._service.connection_limit.opened(peer.address)  # HTTP has let go of it
         transport.set_protocol(self)
         self.open(transport, transport, peer)
         self._ping_later()
@@ -89,6 +92,7 @@ class WebSocketWire(StreamWire):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
         self._wires.discard(self)
+        self._service.connection_limit.closed(self._address)
         for timer in (self._ping_timer, self._message_timer):
             if timer is not None:
                 timer.cancel()

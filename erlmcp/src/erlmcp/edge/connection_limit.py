@@ -1,0 +1,48 @@
+"""How many connections one address may hold in this worker, over all transports together.
+
+How many there may be in all is counted where they are held. Connections of this machine stand for whoever is
+behind them, most often a proxy, so they are limited only if ``limits.loopback`` says so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from erlmcp.config.schema import Settings
+from erlmcp.edge.addresses import is_this_machine, network_of
+from erlmcp.telemetry.meter import Meter
+
+
+class ConnectionLimit:
+    """Counts the open connections of each address."""
+
+    def __init__(self, settings: Settings, meter: Meter) -> None:
+        self._most = settings.http.max_connections_per_address
+        self._counts_loopback = settings.limits.loopback
+        self._meter = meter
+        self._open: Counter[str] = Counter()
+
+    def has_room(self, address: str) -> bool:
+        """Whether the address may hold one more; it is counted as refused if not."""
+        if self._open[network_of(address)] < self._most or self._is_exempt(address):
+            return True
+        self._meter.rejected("connections-per-address")
+        return False
+
+    def _is_exempt(self, address: str) -> bool:
+        return not self._counts_loopback and is_this_machine(address)
+
+    def opened(self, address: str) -> None:
+        """Count one."""
+        self._open[network_of(address)] += 1
+
+    def closed(self, address: str) -> None:
+        """One is gone; an address without any is forgotten."""
+        network = network_of(address)
+        self._open[network] -= 1
+        if self._open[network] <= 0:
+            del self._open[network]
+
+    def __len__(self) -> int:
+        """How many addresses have a connection."""
+        return len(self._open)
