@@ -106,7 +106,7 @@ class Admission:
             exchange.respond(denial.status, body(denial), heads.JSON + _RETRY)
             return
         self._meter.rejected("auth")
-        wait_s = self._rate_limit.wait_s(exchange.request.peer)
+        wait_s = self._rate_limit.guess_wait_s(exchange.request.peer)
         if wait_s:
             self._meter.rejected("rate")
             turn_away(exchange, 429, "too many requests", heads.field(b"retry-after", str(wait_s)))

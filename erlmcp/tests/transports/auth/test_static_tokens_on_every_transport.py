@@ -177,6 +177,27 @@ async def test_guesses_count_against_the_rate_of_their_address(serve, tokens, kn
     assert statuses == [401, 401, 401, 429, 429]
 
 
+async def test_guesses_do_not_use_up_the_rate_that_all_clients_share(serve, tokens, knock):
+    alice = tokens.add("alice")
+    served = await serve(
+        auth={"tokens_file": str(tokens.path)}, limits={"total_requests_per_s": 0.001, "total_burst": 2}
+    )
+    assert {(await knock("post", served, f"Bearer guess{number}"))[0] for number in range(5)} == {401}
+    assert [(await knock("post", served, f"Bearer {alice}"))[0] for _ in range(3)] == [200, 200, 429]
+
+
+async def test_the_rate_of_a_client_is_that_of_its_token(serve, tokens, knock):
+    alice, bob = tokens.add("alice"), tokens.add("bob")
+    served = await serve(
+        auth={"tokens_file": str(tokens.path)}, limits={"client_requests_per_s": 0.001, "client_burst": 2}
+    )
+    for _ in range(2):
+        assert is_inside("post", await knock("post", served, f"Bearer {alice}"))
+    assert not is_inside("post", await knock("post", served, f"Bearer {alice}"))
+    assert served.rejected("rate") == 1
+    assert is_inside("post", await knock("post", served, f"Bearer {bob}"))
+
+
 async def test_routes_of_the_guest_are_open_as_they_are_where_it_serves_by_itself(serve, tokens, tmp_path):
     (tmp_path / "routed.py").write_text(
         "from mcp.server import MCPServer\n"

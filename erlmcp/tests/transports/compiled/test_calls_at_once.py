@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from erlmcp.edge.rate_limit import Rate
+
 MODERN = "2026-07-28"
 SESSION = "2025-11-25"
 VERSIONS = pytest.mark.parametrize("version", [MODERN, SESSION])
@@ -56,8 +58,7 @@ def test_it_takes_one_token_of_the_rate_and_is_refused_when_there_is_none(bench,
 
     async def use() -> None:
         await ask(bench, version)
-        limit.enabled, limit._rate, limit._burst = True, 0.001, 2.0
-        limit._buckets.clear()
+        limit.enabled, limit._address = True, Rate(0.001, 2)
         assert b"200" in (await ask(bench, version, 2))[0][0]
         assert b"200" in (await ask(bench, version, 3))[0][0]
         assert bench.at_once == 2
