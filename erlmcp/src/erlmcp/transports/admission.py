@@ -48,6 +48,7 @@ class Admission:
         self._meter = meter
         self._rate_limit = rate_limit
         self._scopes = gate.required_scopes
+        self._metadata_url = gate.metadata_url
         self._loop = asyncio.get_running_loop()
         self._waiting: set[asyncio.Task[None]] = set()
 
@@ -111,7 +112,8 @@ class Admission:
             self._meter.rejected("rate")
             turn_away(exchange, 429, "too many requests", heads.field(b"retry-after", str(wait_s)))
             return
-        fields = heads.JSON + heads.field(b"www-authenticate", challenge(denial, scopes=self._scopes))
+        told = challenge(denial, metadata_url=self._metadata_url, scopes=self._scopes)
+        fields = heads.JSON + heads.field(b"www-authenticate", told)
         exchange.respond(denial.status, body(denial), fields)
 
     async def close(self) -> None:

@@ -12,6 +12,7 @@ from erlmcp.transports.admission import Admission
 from erlmcp.transports.asgi_guest import GuestRoutes
 from erlmcp.transports.http.exchange import Exchange
 from erlmcp.transports.http.request import HttpRequest
+from erlmcp.transports.resource_metadata import ResourceMetadata
 from erlmcp.transports.streamable_http.answers import turn_away
 from erlmcp.transports.streamable_http.endpoint import Endpoint
 from erlmcp.transports.streamable_http.service import Service
@@ -26,6 +27,7 @@ class Routes:
         service: what all calls of this worker share.
         endpoint: the MCP endpoint.
         others: our other handlers by path; an empty path switches its handler off.
+        metadata: who issues access tokens; open to all, and to pages from anywhere.
         guest: what the guest declares. It is open to all, as it is where the guest serves by itself.
         admission: asks for access tokens; None when nobody does.
     """
@@ -35,6 +37,7 @@ class Routes:
         service: Service,
         endpoint: Endpoint,
         others: Mapping[str, Handler],
+        metadata: ResourceMetadata,
         guest: GuestRoutes,
         admission: Admission | None = None,
     ) -> None:
@@ -42,6 +45,8 @@ class Routes:
         self._mcp = endpoint.handle
         self._mcp_target = service.settings.mcp.path.encode("utf-8")
         self._others = {path.encode("utf-8"): handler for path, handler in others.items() if path}
+        self._others.update({path.encode("utf-8"): metadata.handle for path in metadata.paths})
+        self._metadata = metadata
         self._guest = guest
         self._guard = Guard(service.settings.mcp)
         self._admission = admission
@@ -52,13 +57,15 @@ class Routes:
         if request.target == self._mcp_target or (handler := self._beside(request)) is None:
             self._mcp(exchange)
             return
-        refused = self._guard.refusal(request.headers, request.local)
+        is_metadata = handler == self._metadata.handle
+        headers = request.headers.without((b"origin",)) if is_metadata else request.headers
+        refused = self._guard.refusal(headers, request.local)
         if refused is not None:
             self._service.meter.rejected("host-origin")
             turn_away(exchange, *refused)
             return
         exchange.extra = cors_fields(request.headers)
-        if self._admission is None or handler == self._guest.serve:
+        if self._admission is None or is_metadata or handler == self._guest.serve:
             handler(exchange)
         else:
             self._admission.admit(exchange, handler)

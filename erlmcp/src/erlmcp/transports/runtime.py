@@ -34,6 +34,7 @@ from erlmcp.transports.guest_threads import GuestThreads
 from erlmcp.transports.http.server import HttpServer
 from erlmcp.transports.injection import Injection
 from erlmcp.transports.legacy_sse.endpoint import SseEndpoint
+from erlmcp.transports.resource_metadata import ResourceMetadata
 from erlmcp.transports.routes import Routes
 from erlmcp.transports.streamable_http.endpoint import Endpoint
 from erlmcp.transports.streamable_http.handshake import HandshakeRequests
@@ -102,7 +103,8 @@ class GuestRuntime:
         if settings.mcp.sse_path:
             others[settings.mcp.sse_path] = self._sse.open_stream
             others[settings.mcp.sse_messages_path] = self._sse.take_message
-        routes = Routes(self._service, endpoint, others, self._guest_routes, self._admission)
+        metadata = ResourceMetadata(settings.auth)
+        routes = Routes(self._service, endpoint, others, metadata, self._guest_routes, self._admission)
         self._http = HttpServer(
             settings.http, meter, routes.handle, self._service.turned_away, self._service.connection_limit
         )

@@ -19,6 +19,7 @@ from erlmcp.config.errors import ErlmcpError
 from erlmcp.config.schema import AuthSettings
 from erlmcp.edge.auth import static_tokens
 from erlmcp.edge.auth.bearer import token_in
+from erlmcp.edge.auth.metadata import metadata_url
 from erlmcp.edge.auth.static_tokens import StaticToken, StaticTokens
 from erlmcp.protocol.grants import INSUFFICIENT_SCOPE, INVALID_TOKEN, Denial, Grant
 from erlmcp.protocol.headers import Headers
@@ -77,6 +78,11 @@ class Gate:
     def required_scopes(self) -> tuple[str, ...]:
         """What every token must have."""
         return self._settings.required_scopes
+
+    @property
+    def metadata_url(self) -> str:
+        """Where clients read who issues tokens; empty where nobody does."""
+        return metadata_url(self._settings)
 
     def judge(self, headers: Headers, target: bytes) -> Grant | Denial | None:
         """Whether a request has a token that is good; None if somebody must be asked, which ``ask`` does.

@@ -41,9 +41,15 @@ def token_in_line(line: bytes) -> str | Denial:
     return token_of(value.encode("utf-8", "replace"))
 
 
-def fault_of(denial: Denial) -> Fault:
-    """What the client is told before the connection is closed."""
+def fault_of(denial: Denial, metadata_url: str) -> Fault:
+    """What the client is told before the connection is closed.
+
+    Args:
+        metadata_url: where it reads who issues tokens; empty where nobody does.
+    """
     data = {"error": denial.error} if denial.error else {}
+    if metadata_url:
+        data["resource_metadata"] = metadata_url
     if denial.scopes:
         data["scope"] = " ".join(denial.scopes)
     return Fault(UNAUTHORIZED, f"Unauthorized: {denial.description}", data or None)

@@ -148,7 +148,8 @@ class TcpWire(LineWire):
     def _turn_away(self, denial: Denial) -> None:
         self._stop_waiting()
         if self._channel is not None:
-            self._channel.turn_away(fault_of(denial), "auth")
+            metadata_url = self._gate.metadata_url if self._gate is not None else ""
+            self._channel.turn_away(fault_of(denial, metadata_url), "auth")
 
 
 class TcpServer:
