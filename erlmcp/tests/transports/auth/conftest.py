@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from issuer import RESOURCE, Issuer
 
 from erlmcp.edge.auth.static_tokens import new_token
 from erlmcp.transports.runtime import TCP
@@ -163,3 +164,50 @@ def lines(raw):
 def knock(raw, lines):
     """Tries one way in."""
     return Knock(raw, lines)
+
+
+@pytest.fixture
+def issuer():
+    """An authorization server with one key."""
+    running = Issuer()
+    running.add_key("k1")
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def other():
+    """Another authorization server, at a path."""
+    running = Issuer("/tenant")
+    running.add_key("k1", "RS256")
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def guard(serve, issuer):
+    """Starts a server that takes tokens of the issuer."""
+
+    async def start(*, trusted=None, **auth):
+        trusted = trusted or [{"issuer": issuer.name}]
+        return await serve(auth={"resource": RESOURCE, "issuers": trusted, "keys_cooldown_s": 0.05, **auth})
+
+    return start
+
+
+@pytest.fixture
+def refusal(knock):
+    """Why a token is refused, by the words of the door; empty when it is not."""
+
+    async def ask(served, token):
+        status, fields = await knock("post", served, f"Bearer {token}")
+        if status == 200:
+            return ""
+        if status == 503:
+            return "unavailable"
+        assert status == 401
+        challenge = fields["www-authenticate"]
+        assert 'error="invalid_token"' in challenge
+        return challenge.partition('error_description="')[2].rstrip('"')
+
+    return ask

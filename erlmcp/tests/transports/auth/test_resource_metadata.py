@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from issuer import RESOURCE, Issuer
+from doors import HTTP_DOORS
+from issuer import RESOURCE
 
 from erlmcp.config.schema import AuthSettings
 from erlmcp.edge.auth.metadata import document, metadata_path, metadata_url
@@ -12,15 +13,6 @@ pytestmark = pytest.mark.anyio
 
 URL = "https://mcp.example.com/.well-known/oauth-protected-resource/mcp"
 PATHS = ("/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp")
-HTTP_DOORS = ("post", "initialize", "get", "delete", "sse", "sse-post", "websocket")
-
-
-@pytest.fixture
-def issuer():
-    running = Issuer()
-    running.add_key("k1")
-    yield running
-    running.close()
 
 
 @pytest.fixture

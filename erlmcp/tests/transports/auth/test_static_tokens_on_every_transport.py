@@ -4,17 +4,13 @@ import asyncio
 import logging
 
 import pytest
+from doors import DOORS, HTTP_DOORS, INSIDE
 
 from erlmcp.edge.auth.bearer import MAX_TOKEN_CHARS
 from erlmcp.telemetry.logs import JsonLines
 from erlmcp.transports.tcp.greeting import MAX_LINE_BYTES
 
 pytestmark = pytest.mark.anyio
-
-DOORS = ("post", "initialize", "get", "delete", "sse", "sse-post", "websocket", "tcp")
-HTTP_DOORS = DOORS[:-1]
-INSIDE = dict.fromkeys(DOORS, 200) | {"get": 400, "delete": 400, "sse-post": 404, "websocket": 101}
-"""What one is told who is let in; without a session there is not more to be had."""
 
 
 def is_inside(door, answer):
