@@ -212,6 +212,7 @@ class ServerProcess:
         env: dict[str, str] | None = None,
         prefix: Sequence[str] = (),
         dial=socket.create_connection,
+        stdin: int = subprocess.DEVNULL,
     ) -> None:
         self._dial = dial
         self.folder = folder
@@ -229,8 +230,9 @@ class ServerProcess:
         """What its clients send, if anything."""
         self.lines: list[str] = []
         self._changed = threading.Condition()
+        around = {**os.environ, **(env or {})}
         self.process = subprocess.Popen(
-            command, cwd=folder, env={**os.environ, **(env or {})}, stderr=subprocess.PIPE, text=True
+            command, cwd=folder, env=around, stdin=stdin, stderr=subprocess.PIPE, text=True
         )
         self._reading = threading.Thread(target=self._read, daemon=True)
         self._reading.start()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http.client
+import os
+import pty
 import signal
 import time
 from pathlib import Path
@@ -124,3 +126,20 @@ def _command(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_text()
     except FileNotFoundError:
         return ""
+
+
+def test_a_program_that_rotates_logs_does_not_end_the_server(serve, until):
+    server = serve().started()
+    server.process.send_signal(signal.SIGHUP)
+    assert until(lambda: [line for line in server.events() if line["event"] == "master.hangup-ignored"])
+    assert server.call("who")
+    assert server.stop() == 0
+
+
+def test_the_end_of_its_terminal_ends_the_server_in_good_order(serve):
+    ours, theirs = pty.openpty()
+    server = serve(stdin=theirs).started()
+    os.close(theirs)
+    server.process.send_signal(signal.SIGHUP)
+    assert server.wait(15) == 0
+    os.close(ours)

@@ -169,6 +169,14 @@ class Master:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
+        loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
+
+    def _on_hangup(self) -> None:
+        """The terminal has gone, or a program wants files to be read again, which they are anyway."""
+        if os.isatty(0):
+            self._on_signal()
+        else:
+            log.info("master.hangup-ignored", hint="the log, tokens and certificates are followed without it")
 
     def _on_signal(self) -> None:
         if self._asked_to_stop.is_set():
