@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from erlmcp.config.log_settings import LogSettings
 from erlmcp.config.section import Section as _Section
@@ -246,6 +246,25 @@ class IssuerSettings(_Section):
         description="Take only tokens that call themselves access tokens (typ at+jwt, RFC 9068), so that the"
         " issuer's other tokens cannot be used instead.",
     )
+    introspection_url: _Url = Field(
+        "",
+        description="Where it can be asked about tokens that are no JWTs (RFC 7662); one issuer only. https,"
+        " or loopback. Empty refuses them.",
+    )
+    client_id: str = Field(
+        "", pattern=r"^[!-~]*$", description="As whom this server asks there; needed with introspection_url."
+    )
+    client_secret_file: str = Field(
+        "",
+        pattern=ONE_LINE,
+        description="Path of the secret for that, open to its owner only; needed with introspection_url.",
+    )
+
+    @model_validator(mode="after")
+    def _can_ask(self) -> IssuerSettings:
+        if self.introspection_url and not (self.client_id and self.client_secret_file):
+            raise ValueError("client_id and client_secret_file with introspection_url")
+        return self
 
 
 class AuthSettings(_Section):
@@ -307,6 +326,8 @@ class AuthSettings(_Section):
     def _each_once(cls, issuers: tuple[IssuerSettings, ...]) -> tuple[IssuerSettings, ...]:
         if len({each.issuer for each in issuers}) < len(issuers):
             raise ValueError("each issuer once")
+        if sum(bool(each.introspection_url) for each in issuers) > 1:
+            raise ValueError("one issuer with introspection_url: an opaque token does not say whose it is")
         return issuers
 
 

@@ -33,6 +33,7 @@ UNKNOWN: Final = Denial(401, INVALID_TOKEN, "the token is not known here, or no 
 
 if TYPE_CHECKING:
     from erlmcp.edge.auth.fetching import Fetcher
+    from erlmcp.edge.auth.introspection import Introspection
     from erlmcp.edge.auth.jwt_tokens import JwtTokens
 
 log = Log(__name__)
@@ -46,7 +47,7 @@ class Gate:
         wall_clock: seconds of the epoch.
 
     Raises:
-        ErlmcpError: auth.tokens-file, auth.bad-token-line, auth.incomplete.
+        ErlmcpError: auth.tokens-file, auth.bad-token-line, auth.incomplete, auth.secret-file.
     """
 
     def __init__(self, settings: AuthSettings, wall_clock: Callable[[], float] = time.time) -> None:
@@ -67,12 +68,14 @@ class Gate:
             self._tasks.append(self._loop.create_task(self._reload_for_ever()))
         self._fetcher: Fetcher | None = None
         self._jwt: JwtTokens | None = None
+        self._introspection: Introspection | None = None
         if settings.issuers:  # else what it takes is never imported
             from erlmcp.edge.auth.fetching import Fetcher
             from erlmcp.edge.auth.jwt_tokens import JwtTokens
 
             self._fetcher = Fetcher(settings.fetch_timeout_s)
             self._jwt = JwtTokens(settings, self._fetcher, partial(self.revoke, _is_gone_key), wall_clock)
+            self._introspection = _introspection(settings, self._fetcher, wall_clock)
 
     @property
     def required_scopes(self) -> tuple[str, ...]:
@@ -119,15 +122,16 @@ class Gate:
         if line is not None:
             return self._taken(self._grant_of(token, line))
         if self._jwt is None or not _is_jwt(token):
-            return UNKNOWN
+            return UNKNOWN if self._introspection is None else None
         verdict = self._jwt.judge(token)
         return self._taken(verdict) if isinstance(verdict, Grant) else verdict
 
     async def ask_token(self, token: str) -> Grant | Denial:
         """As ``judge_token``, and ask whom it takes."""
         verdict = self.judge_token(token)
-        if verdict is None and self._jwt is not None:
-            verdict = await self._jwt.ask(token)
+        tokens = self._jwt if _is_jwt(token) else self._introspection
+        if verdict is None and tokens is not None:
+            verdict = await tokens.ask(token)
             verdict = self._taken(verdict) if isinstance(verdict, Grant) else verdict
         return verdict or UNKNOWN
 
@@ -202,6 +206,8 @@ class Gate:
             watch.cancel()
         if self._jwt is not None:
             self._jwt.close()
+        if self._introspection is not None:
+            self._introspection.close()
         if self._fetcher is not None:
             await self._fetcher.close()
 
@@ -256,11 +262,26 @@ def check(settings: AuthSettings) -> None:
     """Read what the settings name, so that a server that could let nobody in does not start.
 
     Raises:
-        ErlmcpError: auth.tokens-file, auth.bad-token-line, auth.incomplete.
+        ErlmcpError: auth.tokens-file, auth.bad-token-line, auth.incomplete, auth.secret-file.
     """
     _require_complete(settings)
     if settings.tokens_file:
         static_tokens.read(Path(settings.tokens_file))
+    for issuer in settings.issuers:
+        if issuer.introspection_url:
+            from erlmcp.edge.auth.introspection import client_secret
+
+            client_secret(issuer)
+
+
+def _introspection(
+    settings: AuthSettings, fetcher: Fetcher, wall_clock: Callable[[], float]
+) -> Introspection | None:
+    """Whom to ask about opaque tokens, if there is anybody."""
+    from erlmcp.edge.auth.introspection import Introspection
+
+    asked = (each for each in settings.issuers if each.introspection_url)
+    return next((Introspection(settings, each, fetcher, wall_clock) for each in asked), None)
 
 
 def _require_complete(settings: AuthSettings) -> None:
