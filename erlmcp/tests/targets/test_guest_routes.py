@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from erlmcp.config.schema import AuthSettings, HttpSettings, LimitSettings, McpSettings, Settings
+from erlmcp.config.auth_settings import AuthSettings
+from erlmcp.config.schema import HttpSettings, LimitSettings, McpSettings, Settings
 from erlmcp.dispatch import sdk_private
 from erlmcp.sessions.bus import LocalBus
 from erlmcp.sessions.sealed import KeyRing

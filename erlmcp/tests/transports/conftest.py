@@ -15,15 +15,8 @@ from typing import Any
 import pytest
 from authority import Authority
 
-from erlmcp.config.schema import (
-    AuthSettings,
-    HttpSettings,
-    LimitSettings,
-    LogSettings,
-    McpSettings,
-    Settings,
-    TlsSettings,
-)
+from erlmcp.config.auth_settings import AuthSettings
+from erlmcp.config.schema import HttpSettings, LimitSettings, LogSettings, McpSettings, Settings, TlsSettings
 from erlmcp.edge.tls import Identity
 from erlmcp.sessions.bus import Bus, LocalBus
 from erlmcp.sessions.sealed import KeyRing

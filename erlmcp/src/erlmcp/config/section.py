@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pydantic import BaseModel, ConfigDict
+
+ONE_LINE: Final = r"^[^\r\n]*$"
+"""A path. The text of a key or a certificate itself has lines, and does not belong in a configuration."""
 
 
 class Section(BaseModel):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from erlmcp.config.schema import AuthSettings
+from erlmcp.config.auth_settings import AuthSettings
 from erlmcp.edge.auth.metadata import WELL_KNOWN, document, metadata_path
 from erlmcp.transports.http import heads
 from erlmcp.transports.http.exchange import Exchange

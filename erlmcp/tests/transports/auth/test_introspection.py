@@ -10,8 +10,8 @@ import pytest
 from doors import DOORS, INSIDE
 from issuer import RESOURCE
 
+from erlmcp.config.auth_settings import AuthSettings
 from erlmcp.config.errors import ErlmcpError
-from erlmcp.config.schema import AuthSettings
 from erlmcp.edge.auth import introspection
 from erlmcp.edge.auth.gate import check
 from erlmcp.telemetry.logs import JsonLines

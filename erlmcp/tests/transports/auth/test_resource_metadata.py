@@ -6,7 +6,7 @@ import pytest
 from doors import HTTP_DOORS
 from issuer import RESOURCE
 
-from erlmcp.config.schema import AuthSettings
+from erlmcp.config.auth_settings import AuthSettings
 from erlmcp.edge.auth.metadata import document, metadata_path, metadata_url
 
 pytestmark = pytest.mark.anyio

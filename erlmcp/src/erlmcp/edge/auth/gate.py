@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
 
+from erlmcp.config.auth_settings import AuthSettings
 from erlmcp.config.errors import ErlmcpError
-from erlmcp.config.schema import AuthSettings
 from erlmcp.edge.auth import static_tokens
 from erlmcp.edge.auth.bearer import token_in
 from erlmcp.edge.auth.metadata import metadata_url

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from erlmcp.config.auth_settings import AuthSettings, IssuerSettings
 from erlmcp.config.errors import ErlmcpError
 from erlmcp.config.private_files import is_open_to_others
-from erlmcp.config.schema import AuthSettings, IssuerSettings
 from erlmcp.edge.auth.fetching import Fetcher, FetchError
 from erlmcp.edge.auth.jwt_tokens import grant_of
 from erlmcp.protocol.grants import INVALID_TOKEN, UNAVAILABLE, Denial, Grant

@@ -16,7 +16,7 @@ from typing import Any, Final
 import jwt
 import msgspec
 
-from erlmcp.config.schema import AuthSettings, IssuerSettings
+from erlmcp.config.auth_settings import AuthSettings, IssuerSettings
 from erlmcp.edge.auth.fetching import Fetcher
 from erlmcp.edge.auth.keys import IssuerKeys, Key
 from erlmcp.protocol.grants import INVALID_TOKEN, UNAVAILABLE, Denial, Grant

@@ -16,7 +16,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt.algorithms import AllowedPublicKeys
 
-from erlmcp.config.schema import AuthSettings, IssuerSettings
+from erlmcp.config.auth_settings import AuthSettings, IssuerSettings
 from erlmcp.edge.auth.discovery import jwks_url
 from erlmcp.edge.auth.fetching import Fetcher, FetchError
 from erlmcp.telemetry.logs import Log

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from erlmcp.config.schema import AuthSettings
+from erlmcp.config.auth_settings import AuthSettings
 
 WELL_KNOWN: Final = "/.well-known/oauth-protected-resource"
 

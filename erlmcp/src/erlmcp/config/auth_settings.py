@@ -1,0 +1,127 @@
+"""What ``[auth]`` of ``erlmcp.toml`` may say: whose access tokens are good, and how long that is believed.
+
+Judging tokens is ``erlmcp.edge.auth``; the rest of the configuration is ``erlmcp.config.schema``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from erlmcp.config.section import ONE_LINE, Section
+from erlmcp.config.urls import identifier, loopback_or_https
+
+_Url = Annotated[str, AfterValidator(loopback_or_https)]
+_Identifier = Annotated[str, AfterValidator(identifier)]
+_Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+"""Of signatures with a public key; a shared secret is no way to check the tokens of others."""
+
+
+class IssuerSettings(Section):
+    """One authorization server whose tokens are good: an entry of [[auth.issuers]]."""
+
+    issuer: _Identifier = Field(
+        description="Its identifier, exactly as in its tokens (iss) and its metadata (RFC 8414 or OpenID)."
+    )
+    jwks_url: _Url = Field(
+        "", description="Where its keys are; empty: where its metadata says. https, or loopback."
+    )
+    audiences: tuple[str, ...] = Field(
+        (),
+        description="Audiences that are taken beside auth.resource, for an issuer that does not know resource"
+        " indicators (RFC 8707) and writes, say, a client id into aud.",
+    )
+    algorithms: tuple[_Algorithm, ...] = Field(
+        ("RS256", "PS256", "ES256", "ES384", "EdDSA"),
+        min_length=1,
+        description="Algorithms of signatures that are taken.",
+    )
+    typ_at_jwt: bool = Field(
+        False,
+        description="Take only tokens that call themselves access tokens (typ at+jwt, RFC 9068), so that the"
+        " issuer's other tokens cannot be used instead.",
+    )
+    introspection_url: _Url = Field(
+        "",
+        description="Where it can be asked about tokens that are no JWTs (RFC 7662); one issuer only. https,"
+        " or loopback. Empty refuses them.",
+    )
+    client_id: str = Field(
+        "", pattern=r"^[!-~]*$", description="As whom this server asks there; needed with introspection_url."
+    )
+    client_secret_file: str = Field(
+        "",
+        pattern=ONE_LINE,
+        description="Path of the secret for that, open to its owner only; needed with introspection_url.",
+    )
+
+    @model_validator(mode="after")
+    def _can_ask(self) -> IssuerSettings:
+        if self.introspection_url and not (self.client_id and self.client_secret_file):
+            raise ValueError("client_id and client_secret_file with introspection_url")
+        return self
+
+
+class AuthSettings(Section):
+    """Access tokens on HTTP, HTTP+SSE, WebSocket and TCP. Off while neither tokens nor issuers are named."""
+
+    resource: _Identifier = Field(
+        "",
+        description="This server as its clients name it, such as https://mcp.example.com/mcp: the audience"
+        " that tokens must be made for (RFC 8707). Needed with issuers.",
+    )
+    issuers: tuple[IssuerSettings, ...] = Field(
+        (), max_length=16, description="Authorization servers whose tokens are good."
+    )
+
+    tokens_file: str = Field(
+        "",
+        pattern=ONE_LINE,
+        description="Path of the digests of static tokens, which only its owner may write; erlmcp token NAME"
+        " makes a line. Empty takes none.",
+    )
+    required_scopes: tuple[str, ...] = Field(
+        (), description="Scopes that every token must have, whatever it is used for."
+    )
+    reload_interval_s: float = Field(
+        5.0, gt=0, description="How often the file of tokens is looked at for changes, seconds."
+    )
+    verdict_max_age_s: float = Field(
+        300.0, gt=0, description="How long a token that was found good is not looked at again, seconds."
+    )
+    clock_skew_s: float = Field(
+        30.0,
+        ge=0,
+        le=300,
+        description="By how much the clock of an issuer may differ from ours, for exp, nbf and iat, seconds.",
+    )
+    keys_refresh_s: float = Field(
+        300.0, gt=0, description="How often the keys of an issuer are fetched, seconds."
+    )
+    keys_max_age_s: float = Field(
+        3_600.0,
+        gt=0,
+        description="How long keys are used while they cannot be fetched again; then the issuer's tokens are"
+        " refused with 503, seconds.",
+    )
+    keys_cooldown_s: float = Field(
+        10.0,
+        gt=0,
+        description="Least time between two fetches that are asked for by tokens with unknown keys, seconds.",
+    )
+    fetch_timeout_s: float = Field(5.0, gt=0, description="How long an issuer may take to answer, seconds.")
+
+    @property
+    def enabled(self) -> bool:
+        """Whether clients must send a token."""
+        return bool(self.tokens_file or self.issuers)
+
+    @field_validator("issuers")
+    @classmethod
+    def _each_once(cls, issuers: tuple[IssuerSettings, ...]) -> tuple[IssuerSettings, ...]:
+        if len({each.issuer for each in issuers}) < len(issuers):
+            raise ValueError("each issuer once")
+        if sum(bool(each.introspection_url) for each in issuers) > 1:
+            raise ValueError("one issuer with introspection_url: an opaque token does not say whose it is")
+        return issuers
