@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what tests drive and the lock does not hold: programs that come from the system's packages, when it
-# may (Debian or Ubuntu, as root), sslyze in an environment of its own, and atheris. Without them the tests that need them are skipped with the reason on a
-# developer's machine and fail when CI=true.
+# may (Debian or Ubuntu, as root), sslyze in an environment of its own, and atheris. Without them the tests that
+# need them are skipped with the reason on a developer's machine and fail when CI=true.
 set -eu
 VENV="${VENV:-.venv}"
 
