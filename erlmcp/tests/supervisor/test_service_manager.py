@@ -9,6 +9,7 @@ import threading
 import pytest
 from notified import Manager
 
+from erlmcp.config.log_settings import LogSettings
 from erlmcp.supervisor.service_manager import ServiceManager
 from erlmcp.telemetry import logs
 
@@ -82,7 +83,7 @@ def test_an_abstract_address_is_reached(until):
 
 
 def test_a_manager_that_is_gone_is_logged_once_and_hurts_nobody(tmp_path, capfd):
-    logs.configure(level="info", descriptor=2)
+    logs.configure(LogSettings(), descriptor=2)
     gone = ServiceManager({"NOTIFY_SOCKET": str(tmp_path / "nobody")})
     gone.ready("x")
     gone.stopping(1.0)
