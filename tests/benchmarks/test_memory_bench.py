@@ -23,9 +23,9 @@ def ours():
 
 def test_sessions_that_a_server_keeps_are_seen():
     with running(BY_NAME[SDK_DEFAULT]) as server:
-        found = of_sessions(server, 5, 40)
-    assert found.count == 80
-    assert found.most > 10_000, "this server keeps a task and two queues for each"
+        found = of_sessions(server, 5, 200)  # many, lest pages that are freed meanwhile hide them
+    assert found.count == 400
+    assert found.most > 1_000, "a task and two queues for each cost more"
 
 
 @pytest.mark.parametrize("kind", ["get", "listen"])

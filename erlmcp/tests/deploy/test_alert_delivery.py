@@ -77,7 +77,7 @@ def test_a_server_that_stops_is_paged_for_and_the_page_ends_when_it_is_back(
     until(lambda: watching.alert_states("ErlmcpTargetDown") == {"firing"})
     until(lambda: ("pager", "ErlmcpTargetDown", "firing") in hearing.heard, 30.0)
     until(lambda: ("chat", "ErlmcpTargetDown", "firing") in hearing.heard, 30.0)
-    assert not [each for each in hearing.heard if each[0] == "pager" and each[2] == "resolved"]
+    assert ("pager", "ErlmcpTargetDown", "resolved") not in hearing.heard
 
     serve("--admin", urlsplit(server.admin).netloc).started()
     until(lambda: ("pager", "ErlmcpTargetDown", "resolved") in hearing.heard, 30.0)
