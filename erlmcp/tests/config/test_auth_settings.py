@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from erlmcp.cli.serve import check as check_all
 from erlmcp.config.errors import ErlmcpError
 from erlmcp.config.load import load
 from erlmcp.edge.auth.gate import Gate, check
@@ -83,6 +84,17 @@ def test_issuers_without_the_audience_that_tokens_must_have_do_not_start(tmp_pat
     assert caught.value.error_id == "auth.incomplete"
     with pytest.raises(ErlmcpError):
         asyncio.run(make_gate(settings))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['required_scopes = ["a"]\n', '[[auth.scopes]]\ntools = ["delete"]\nscopes = ["a"]\n'],
+)
+def test_scopes_that_nobody_could_have_do_not_start(tmp_path, text):
+    settings = read(tmp_path, "[auth]\n" + text).settings
+    with pytest.raises(ErlmcpError, match="nobody is asked for a token") as caught:
+        check_all(settings, {})
+    assert caught.value.error_id == "auth.incomplete"
 
 
 async def make_gate(settings):

@@ -11,7 +11,8 @@ import pytest
 import yaml
 from alert_rules import PROMETHEUS, ROOT, RULES_FILE, TEST_FILES, rule_tests, rules, variants
 
-from erlmcp.telemetry.meter import METHODS, OUTCOMES
+from erlmcp.protocol.methods import METHODS
+from erlmcp.telemetry.meter import OUTCOMES
 
 RUNBOOKS = ROOT / "docs/operating/runbooks.md"
 SOURCES = ROOT / "erlmcp/src/erlmcp"

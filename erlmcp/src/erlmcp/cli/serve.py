@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from erlmcp.config.auth_settings import AuthSettings
 from erlmcp.config.errors import ErlmcpError
 from erlmcp.config.keys import changed_session_keys, session_keys
 from erlmcp.config.load import load
@@ -96,7 +97,7 @@ def check(settings: Settings, environ: Mapping[str, str]) -> None:
     """
     session_keys(environ)
     bus_access(settings.bus, environ)
-    if settings.auth.enabled:
+    if settings.auth != AuthSettings():
         from erlmcp.edge.auth import gate
 
         gate.check(settings.auth)

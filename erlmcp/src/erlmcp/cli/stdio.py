@@ -13,6 +13,7 @@ from pathlib import Path
 import uvloop
 
 from erlmcp.cli.serve import STDERR, open_log
+from erlmcp.config.auth_settings import AuthSettings
 from erlmcp.config.keys import session_keys
 from erlmcp.config.load import load
 from erlmcp.config.schema import Settings
@@ -43,6 +44,9 @@ def run(arguments: StdioArguments) -> None:
         ErlmcpError: anything that keeps it from starting.
     """
     settings = load(arguments.config, environ=os.environ).settings
+    settings = settings.model_copy(
+        update={"auth": AuthSettings()}
+    )  # who started us is trusted; no token can come
     keys = KeyRing(session_keys(os.environ))
     log_file = open_log(settings.log)
     descriptor = log_file.descriptor if log_file is not None else STDERR

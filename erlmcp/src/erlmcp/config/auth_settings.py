@@ -5,12 +5,14 @@ Judging tokens is ``erlmcp.edge.auth``; the rest of the configuration is ``erlmc
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from erlmcp.config.section import ONE_LINE, Section
 from erlmcp.config.urls import identifier, loopback_or_https
+from erlmcp.protocol.methods import METHODS
 
 _Url = Annotated[str, AfterValidator(loopback_or_https)]
 _Identifier = Annotated[str, AfterValidator(identifier)]
@@ -63,6 +65,51 @@ class IssuerSettings(Section):
         return self
 
 
+def _method(pattern: str) -> str:
+    """A rule for a method that nobody calls would protect nothing."""
+    if "*" not in pattern and pattern not in METHODS:
+        near = get_close_matches(pattern, METHODS, n=1)
+        raise ValueError(
+            f"a method of MCP, such as {near[0] if near else 'tools/call'}; one of the guest's own needs a *"
+        )
+    return pattern
+
+
+_Scope = Annotated[str, Field(pattern=r"^[\x21\x23-\x5b\x5d-\x7e]+$")]
+"""A word of RFC 6749, 3.3."""
+
+_Pattern = Annotated[str, Field(min_length=1, max_length=1_000)]
+
+
+class ScopeRule(Section):
+    """What some requests need: an entry of [[auth.scopes]]. Of several that apply, all are needed."""
+
+    scopes: tuple[_Scope, ...] = Field(min_length=1, description="Scopes that the token must have.")
+    methods: tuple[Annotated[_Pattern, AfterValidator(_method)], ...] = Field(
+        (), description="For requests of these methods, such as resources/*; * stands for any text."
+    )
+    tools: tuple[_Pattern, ...] = Field((), description="For calls of these tools, such as delete_*.")
+    prompts: tuple[_Pattern, ...] = Field(
+        (), description="For getting these prompts, and completing their arguments."
+    )
+    resources: tuple[_Pattern, ...] = Field(
+        (), description="For reading these URIs, subscribing to them and completing their templates."
+    )
+
+    @model_validator(mode="after")
+    def _is_for_something(self) -> ScopeRule:
+        if not (self.methods or self.tools or self.prompts or self.resources):
+            raise ValueError("methods, tools, prompts or resources for which the scopes are needed")
+        return self
+
+
+class BroaderScope(Section):
+    """A scope that stands for others, too: an entry of [[auth.broader_scopes]]."""
+
+    scope: _Scope = Field(description="Who has it...")
+    includes: tuple[_Scope, ...] = Field(min_length=1, description="...has these, and what they include.")
+
+
 class AuthSettings(Section):
     """Access tokens on HTTP, HTTP+SSE, WebSocket and TCP. Off while neither tokens nor issuers are named."""
 
@@ -81,8 +128,14 @@ class AuthSettings(Section):
         description="Path of the digests of static tokens, which only its owner may write; erlmcp token NAME"
         " makes a line. Empty takes none.",
     )
-    required_scopes: tuple[str, ...] = Field(
+    required_scopes: tuple[_Scope, ...] = Field(
         (), description="Scopes that every token must have, whatever it is used for."
+    )
+    scopes: tuple[ScopeRule, ...] = Field(
+        (), max_length=1_000, description="Scopes that some requests need beside those that all need."
+    )
+    broader_scopes: tuple[BroaderScope, ...] = Field(
+        (), max_length=1_000, description="Scopes that include others."
     )
     reload_interval_s: float = Field(
         5.0, gt=0, description="How often the file of tokens is looked at for changes, seconds."

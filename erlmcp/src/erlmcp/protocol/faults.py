@@ -73,12 +73,18 @@ _CLIENT_FAULTS: Final = frozenset(
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """A JSON-RPC error before it is written. ``status`` overrides the table; 0 means the table decides."""
+    """A JSON-RPC error before it is written.
+
+    Attributes:
+        status: overrides the table; 0 means the table decides.
+        challenge: what WWW-Authenticate says with it over HTTP; empty for nothing.
+    """
 
     code: int
     message: str
     data: Any = None
     status: int = 0
+    challenge: str = ""
 
     @property
     def http_status(self) -> int:

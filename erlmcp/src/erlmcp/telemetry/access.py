@@ -18,9 +18,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 from erlmcp.config.log_settings import LogSettings
+from erlmcp.protocol.methods import METHODS
 from erlmcp.telemetry.correlation import Correlation
 from erlmcp.telemetry.logs import DescriptorHandler, JsonLines, fields_of, write_bytes
-from erlmcp.telemetry.meter import METHODS
 from erlmcp.telemetry.redaction import redact
 
 DELAY_S: Final = 0.05

@@ -12,35 +12,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from erlmcp.protocol.methods import METHODS
+
 BUCKETS_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of the latency histogram, seconds; a last bucket without a bound follows them."""
 
 OUTCOMES: Final = ("ok", "tool_error", "client_error", "server_error", "timeout", "cancelled")
-
-METHODS: Final = frozenset(
-    {
-        "completion/complete",
-        "initialize",
-        "logging/setLevel",
-        "ping",
-        "prompts/get",
-        "prompts/list",
-        "resources/list",
-        "resources/read",
-        "resources/subscribe",
-        "resources/templates/list",
-        "resources/unsubscribe",
-        "server/discover",
-        "subscriptions/listen",
-        "tasks/cancel",
-        "tasks/get",
-        "tasks/update",
-        "tools/call",
-        "tools/list",
-    }
-)
-"""Methods that are a label of their own. Any other is ``other``: a client must not be able to make labels."""
-
 
 MAX_BLOCKERS: Final = 50
 """Calls that block the event loop and are a label of their own. Any more are ``other`` together."""

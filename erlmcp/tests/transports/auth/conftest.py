@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+import websockets.asyncio.client as websockets
 from issuer import RESOURCE, Issuer
 
 from erlmcp.edge.auth.static_tokens import new_token
@@ -211,3 +212,85 @@ def refusal(knock):
         return challenge.partition('error_description="')[2].rstrip('"')
 
     return ask
+
+
+class OverSse:
+    """A stream by GET, messages by POST, with a token on both."""
+
+    def __init__(self, served: Any, stream: Any, address: str, field: str) -> None:
+        self._served = served
+        self._stream = stream
+        self._pieces = stream.chunks()
+        self._address = address
+        self._field = field
+
+    @classmethod
+    async def open(cls, served: Any, token: str) -> OverSse:
+        stream = await served.connect()
+        field = f"Authorization: Bearer {token}\r\n"
+        await stream.send(f"GET /sse HTTP/1.1\r\nHost: 127.0.0.1\r\n{field}\r\n".encode())
+        assert (await stream.head()).status == 200
+        address = (await anext(stream.chunks())).decode().partition("data: ")[2].strip()
+        return cls(served, stream, address, field)
+
+    async def send(self, message: Any) -> None:
+        data = json.dumps(message).encode()
+        poster = await self._served.connect()
+        fields = f"Host: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n"
+        await poster.send(f"POST {self._address} HTTP/1.1\r\n{fields}{self._field}\r\n".encode() + data)
+        assert (await poster.reply()).status == 202
+        poster.close()
+
+    async def receive(self) -> dict[str, Any]:
+        buffer = b""
+        async with asyncio.timeout(LIMIT_S):
+            while not buffer.endswith(b"\n\n"):
+                buffer += await anext(self._pieces)
+        return json.loads(buffer.partition(b"data: ")[2])
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+class OverWebSocket:
+    """Text frames, with a token at the upgrade."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    @classmethod
+    async def open(cls, served: Any, token: str) -> OverWebSocket:
+        return cls(
+            await websockets.connect(
+                f"ws://127.0.0.1:{served.port}/ws",
+                subprotocols=["mcp"],
+                additional_headers={"Authorization": f"Bearer {token}"},
+                proxy=None,
+            )
+        )
+
+    async def send(self, message: Any) -> None:
+        await self._connection.send(json.dumps(message), text=True)
+
+    async def receive(self) -> dict[str, Any]:
+        async with asyncio.timeout(LIMIT_S):
+            return json.loads(await self._connection.recv())
+
+    def close(self) -> None:
+        self._connection.transport.abort()
+
+
+@pytest.fixture
+def channel(lines):
+    """A function that opens a channel of a kind with a token."""
+
+    async def open_channel(kind: str, served: Any, token: str) -> Any:
+        if kind == "sse":
+            return await OverSse.open(served, token)
+        if kind == "websocket":
+            return await OverWebSocket.open(served, token)
+        client = await lines(served)
+        await client.send({"authorization": f"Bearer {token}"})
+        return client
+
+    return open_channel

@@ -47,6 +47,16 @@ async def test_without_a_token_the_door_says_that_one_is_needed_and_no_error(gua
     assert guarded.rejected("auth") == 1
 
 
+@pytest.mark.behaviour("auth.token-needed", era="any")
+@pytest.mark.parametrize("transport", ["http", "tcp", "websocket", "sse"])
+async def test_nobody_without_a_good_token_is_served_over_any_transport(guarded, knock, transport):
+    door = "post" if transport == "http" else transport
+    assert is_inside(door, await knock(door, guarded, f"Bearer {guarded.alice}"))
+    for credentials in ((), (f"Bearer {guarded.alice[:-1]}",), ("Bearer",)):
+        if door != "tcp" or credentials:  # a line that is no token is no token
+            assert not is_inside(door, await knock(door, guarded, *credentials))
+
+
 @pytest.mark.parametrize("door", HTTP_DOORS)
 async def test_another_scheme_counts_as_no_token(guarded, knock, door):
     status, fields = await knock(door, guarded, "Basic YWxpY2U6c2VjcmV0")

@@ -20,6 +20,7 @@ from erlmcp.config.errors import ErlmcpError
 from erlmcp.edge.auth import static_tokens
 from erlmcp.edge.auth.bearer import token_in
 from erlmcp.edge.auth.metadata import metadata_url
+from erlmcp.edge.auth.scopes import Scopes
 from erlmcp.edge.auth.static_tokens import StaticToken, StaticTokens
 from erlmcp.protocol.grants import INSUFFICIENT_SCOPE, INVALID_TOKEN, Denial, Grant
 from erlmcp.protocol.headers import Headers
@@ -59,6 +60,7 @@ class Gate:
         self._grants: WeakSet[Grant] = WeakSet()
         self._watches: set[Watch] = set()
         self._required = frozenset(settings.required_scopes)
+        self._scopes = Scopes(settings)
         self._static = StaticTokens(())
         self._seen: tuple[int, ...] | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -147,7 +149,7 @@ class Gate:
 
     def _taken(self, grant: Grant) -> Grant | Denial:
         """A grant that has what every token must have."""
-        if not self._required <= grant.scopes:
+        if not self._scopes.cover(grant.scopes, self._required):
             needed = tuple(sorted(self._required))
             return Denial(403, INSUFFICIENT_SCOPE, "the token lacks a scope that is always needed", needed)
         self._grants.add(grant)
@@ -292,6 +294,13 @@ def _require_complete(settings: AuthSettings) -> None:
             "auth.issuers are named without auth.resource, got nothing; expected the URL of this server for"
             " which tokens must be made",
             hint='resource = "https://mcp.example.com/mcp" under [auth], as clients name this server',
+        )
+    if not settings.enabled and (settings.scopes or settings.required_scopes):
+        raise ErlmcpError(
+            "auth.incomplete",
+            "scopes are needed by [auth], but nobody is asked for a token, got neither auth.tokens_file nor"
+            " auth.issuers; expected one of them",
+            hint="name whose tokens are good, or take the scopes out",
         )
 
 

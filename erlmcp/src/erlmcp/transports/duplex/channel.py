@@ -168,6 +168,8 @@ class DuplexChannel:
         if plain is None or plain[0].id in self._calls or service.is_full_for(self.client):
             return False
         call, era, envelope = plain[0], self._pin.era or HANDSHAKE, None
+        if not service.may_call(call.params.name, self.grant):
+            return False
         if era == MODERN:
             envelope = compiled.envelope(raw, call) if call.params.meta else None
             if envelope is None:
@@ -183,8 +185,7 @@ class DuplexChannel:
         if call_now is not None and not self._wire.is_behind and service.turn.is_free:
             ended = compiled.answer_now(era, call, call_now, version, self._wire.answer, self)
             if ended is None:
-                self._served = True
-                self._leave_if_done()
+                self._has_served()
                 return True
         make = partial(modern_connection, envelope) if envelope is not None else lambda: connection
         self._start(compiled.start(self, era, plain, version, make, self._context_of, ended))
@@ -210,7 +211,9 @@ class DuplexChannel:
             self._service.meter.rejected("rate")
             return Fault(RATE_LIMITED, "too many requests", {"retryAfterS": wait_s})
         is_stream = request.method == LISTEN and self._pin.era == MODERN
-        return self._service.capacity_fault(stream=is_stream, client=self.client)
+        return self._service.scope_fault(request, self.grant) or self._service.capacity_fault(
+            stream=is_stream, client=self.client
+        )
 
     def _serve_modern(self, request: Request) -> None:
         envelope = check_envelope(request)
@@ -350,10 +353,10 @@ class DuplexChannel:
         """Leave as soon as everything is answered; a client that has only just come is served first."""
         self._draining = True
         if not self._served:
-            self._service.loop.call_later(NEWCOMER_S, self._wait_no_more)
+            self._service.loop.call_later(NEWCOMER_S, self._has_served)
         self._leave_if_done()
 
-    def _wait_no_more(self) -> None:
+    def _has_served(self) -> None:
         self._served = True
         self._leave_if_done()
 

@@ -17,6 +17,8 @@ def refuse(
     fields = heads.JSON
     if retry_after_s or status in (429, 503):
         fields += heads.field(b"retry-after", str(retry_after_s or 1))
+    if fault.challenge:
+        fields += heads.field(b"www-authenticate", fault.challenge)
     exchange.respond(status, jsonrpc.encode_fault(request_id, fault), fields)
 
 

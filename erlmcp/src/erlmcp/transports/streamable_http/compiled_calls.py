@@ -90,7 +90,7 @@ class CompiledCalls:
         plain = call.params
         tool = self._tools.find(plain.name)
         call_now = None if tool is None or service.is_full or not turn.is_free else tool.now
-        if tool is None or call_now is None:
+        if tool is None or call_now is None or not service.may_call(plain.name, grant):
             return False
         session = None
         if plain.meta:
@@ -136,9 +136,11 @@ class CompiledCalls:
         call = decode_plain_call(body, max_depth=self._max_depth)
         if call is None:
             return False
-        tool = self._tools.find(call.params.name)
-        service = self._service
-        if tool is None or service.is_full_for(service.client_of_request(exchange.request)):
+        name, request, service = call.params.name, exchange.request, self._service
+        tool = self._tools.find(name)
+        if tool is None or service.is_full_for(service.client_of_request(request)):
+            return False
+        if not service.may_call(name, request.grant):
             return False
         if call.params.meta:
             return head.may_be_modern and self._serve_modern(exchange, head, call, tool)

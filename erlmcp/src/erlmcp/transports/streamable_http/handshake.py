@@ -115,7 +115,7 @@ class HandshakeRequests:
             message = "initialize does not exist in the revision that the mcp-protocol-version header names"
             self._service.refuse(exchange, request, HANDSHAKE, Fault(HEADER_MISMATCH, message))
             return
-        fault = self._service.capacity_fault(
+        fault = self._service.scope_fault(request, exchange.request.grant) or self._service.capacity_fault(
             stream=False, client=self._service.client_of_request(exchange.request)
         )
         if fault is not None:
@@ -209,7 +209,7 @@ class HandshakeRequests:
         self._sessions.use(session.facts.sid)
 
     def _serve_request(self, exchange: Answering, session: LiveSession, request: Request) -> None:
-        fault = self._service.capacity_fault(
+        fault = self._service.scope_fault(request, exchange.request.grant) or self._service.capacity_fault(
             stream=False, client=self._service.client_of_request(exchange.request)
         )
         if fault is not None:

@@ -47,7 +47,7 @@ class ModernRequests:
         if isinstance(envelope, Fault):
             self._service.refuse(exchange, request, MODERN, envelope)
             return
-        fault = self._service.capacity_fault(
+        fault = self._service.scope_fault(request, exchange.request.grant) or self._service.capacity_fault(
             stream=request.method == LISTEN, client=self._service.client_of_request(exchange.request)
         )
         if fault is not None:

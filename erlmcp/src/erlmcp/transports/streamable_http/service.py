@@ -16,9 +16,11 @@ from erlmcp.dispatch.listed_tools import ListedTools
 from erlmcp.dispatch.tasks.requests import TaskRequests
 from erlmcp.dispatch.tool_schemas import ToolSchemas
 from erlmcp.edge.addresses import is_this_machine, network_of
+from erlmcp.edge.auth.scopes import ScopeRules
 from erlmcp.edge.connection_limit import ConnectionLimit
 from erlmcp.edge.rate_limit import RateLimit
 from erlmcp.protocol.faults import OVERLOADED, RATE_LIMITED, TOO_MANY_STREAMS, Fault
+from erlmcp.protocol.grants import Grant
 from erlmcp.protocol.jsonrpc import Request
 from erlmcp.sessions.bus import Bus
 from erlmcp.sessions.sealed import KeyRing
@@ -87,6 +89,7 @@ class Service:
         self.draining = False
         self.rate_limit = RateLimit(settings.limits, self.loop.time)
         self.connection_limit = ConnectionLimit(settings, meter)
+        self.scopes = ScopeRules.of(settings.auth)
         self._access = AccessLog(__name__, self.loop, settings.log) if settings.log.access else None
         self._max_in_flight = settings.limits.max_in_flight
         self._max_of_client = settings.limits.max_in_flight_per_client
@@ -180,6 +183,17 @@ class Service:
         elif outcome in _FAILED and correlation is not None:
             fields = {"method": method, "era": era, "outcome": outcome, **fields_of(correlation)}
             log.warning("request-failed", **fields, duration_ms=round(seconds * 1e3, 3))
+
+    def may_call(self, tool: str, grant: Grant | None) -> bool:
+        """Whether the token of a client is good for calling a tool."""
+        return self.scopes is None or self.scopes.may_call(tool, grant)
+
+    def scope_fault(self, request: Request, grant: Grant | None) -> Fault | None:
+        """Why a request may not be served with its token; None when it may."""
+        fault = None if self.scopes is None else self.scopes.fault(request.method, request.params, grant)
+        if fault is not None:
+            self.meter.rejected("scope")
+        return fault
 
     def capacity_fault(self, *, stream: bool, client: str = "") -> Fault | None:
         """Why one more cannot be taken; None when it can."""
