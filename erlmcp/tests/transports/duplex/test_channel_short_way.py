@@ -50,7 +50,7 @@ async def test_both_short_ways_and_the_kernel_give_the_same_answers(
     assert await answers(await connect(transport, short.served), raw, era) == quick
     assert (len(at_once), len(in_a_task)) == (len(CALLS) - 1, len(CALLS) - 1)
 
-    monkeypatch.setattr(compiled, "plain", lambda _: None)
+    monkeypatch.setattr(compiled, "plain", lambda *_: None)
     assert await answers(await connect(transport, short.served), raw, era) == quick
     assert (len(at_once), len(in_a_task)) == (len(CALLS) - 1, len(CALLS) - 1)
 

@@ -164,12 +164,12 @@ class DuplexChannel:
     def _takes_short_way(self, raw: bytes) -> bool:
         """Serve a plain call of a compiled tool; False when it must go the ordinary way."""
         service, connection, compiled = self._service, self._connection, self._compiled
-        plain = compiled.plain(raw)
-        if plain is None or plain[0].id in self._calls or service.is_full_for(self.client):
+        plain = compiled.plain(raw, self._peer.grant)
+        if plain is None or plain[0].id in self._calls:
+            return False
+        if service.may_be_full() and service.is_full_for(self.client):
             return False
         call, era, envelope = plain[0], self._pin.era or HANDSHAKE, None
-        if not service.may_call(call.params.name, self.grant):
-            return False
         if era == MODERN:
             envelope = compiled.envelope(raw, call) if call.params.meta else None
             if envelope is None:

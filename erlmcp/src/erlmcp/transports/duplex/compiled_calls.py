@@ -19,6 +19,7 @@ from erlmcp.dispatch.context import CallContext
 from erlmcp.dispatch.on_demand import OnDemand
 from erlmcp.protocol import jsonrpc
 from erlmcp.protocol.faults import Fault
+from erlmcp.protocol.grants import Grant
 from erlmcp.protocol.jsonrpc import Malformed, Request
 from erlmcp.protocol.modern import Envelope, check_envelope
 from erlmcp.protocol.plain_call import PlainCall, decode_plain_call
@@ -40,13 +41,14 @@ class CompiledCalls:
         self._max_depth = service.settings.mcp.max_json_depth
         self._envelopes: dict[bytes, Envelope] = {}
 
-    def plain(self, raw: bytes) -> tuple[PlainCall, Compiled] | None:
+    def plain(self, raw: bytes, grant: Grant | None) -> tuple[PlainCall, Compiled] | None:
         """The call and its tool; None when it must go the ordinary way."""
         call = decode_plain_call(raw, max_depth=self._max_depth)
         if call is None:
             return None
-        tool = self._tools.find(call.params.name)
-        return None if tool is None else (call, tool)
+        name, scopes = call.params.name, self._service.scopes
+        tool = self._tools.find(name)
+        return None if tool is None or (scopes and not scopes.may_call(name, grant)) else (call, tool)
 
     def envelope(self, raw: bytes, call: PlainCall) -> Envelope | None:
         """The envelope of a modern call, if the ordinary checks take it."""

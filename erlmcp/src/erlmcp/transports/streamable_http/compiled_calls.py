@@ -138,7 +138,9 @@ class CompiledCalls:
             return False
         name, request, service = call.params.name, exchange.request, self._service
         tool = self._tools.find(name)
-        if tool is None or service.is_full_for(service.client_of_request(request)):
+        if tool is None or (
+            service.may_be_full() and service.is_full_for(service.client_of_request(request))
+        ):
             return False
         if not service.may_call(name, request.grant):
             return False

@@ -116,6 +116,10 @@ class Service:
         """Whether one more request of this client cannot be taken."""
         return self.is_full or self._in_flight_of[client] >= self._max_of_client
 
+    def may_be_full(self) -> bool:
+        """Whether it takes a look at the client to know: false where none has a request in flight."""
+        return bool(self._in_flight_of) or self.is_full
+
     def client_of(self, address: str, principal: str) -> str:
         """Under which name the requests of a client are counted, if they are.
 
