@@ -8,11 +8,16 @@ from erlmcp.edge.connection_limit import ConnectionLimit
 from erlmcp.telemetry.meter import Meter
 
 
+class NobodyBanned:
+    def is_banned(self, address):
+        return False
+
+
 def limit_of(most, *, loopback=False):
     settings = Settings(
         http=HttpSettings(max_connections_per_address=most), limits=LimitSettings(loopback=loopback)
     )
-    return ConnectionLimit(settings, Meter())
+    return ConnectionLimit(settings, Meter(), NobodyBanned())
 
 
 def fill(limit, address, count):

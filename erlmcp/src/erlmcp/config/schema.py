@@ -129,6 +129,17 @@ class LimitSettings(_Section):
         description="Whether clients on this machine are limited in connections, too. Behind a proxy on this"
         " machine they are all clients together.",
     )
+    ban_after: int = Field(
+        100,
+        ge=0,
+        description="Bad tokens and malformed requests that one address may send at once before its"
+        " connections are closed and it is shut out. Zero bans nobody; nor does tls.terminated_by_proxy,"
+        " behind which all clients have one address. Not for this machine unless loopback.",
+    )
+    ban_window_s: float = Field(
+        10.0, gt=0, description="In which time as many are forgiven again, little by little, seconds."
+    )
+    ban_s: float = Field(60.0, gt=0, description="How long an address is shut out, seconds.")
     max_in_flight: int = Field(1_000, ge=1, description="Requests being handled by one worker; more is 503.")
     max_in_flight_per_client: int = Field(
         500, ge=1, description="Of these for one client; more is 429. Not for this machine unless loopback."

@@ -10,20 +10,29 @@ from collections import Counter
 
 from erlmcp.config.schema import Settings
 from erlmcp.edge.addresses import is_this_machine, network_of
+from erlmcp.edge.bans import Bans
 from erlmcp.telemetry.meter import Meter
 
 
 class ConnectionLimit:
-    """Counts the open connections of each address."""
+    """Counts the open connections of each address.
 
-    def __init__(self, settings: Settings, meter: Meter) -> None:
+    Attributes:
+        bans: the addresses that may hold none.
+    """
+
+    def __init__(self, settings: Settings, meter: Meter, bans: Bans) -> None:
         self._most = settings.http.max_connections_per_address
         self._counts_loopback = settings.limits.loopback
         self._meter = meter
+        self.bans = bans
         self._open: Counter[str] = Counter()
 
     def has_room(self, address: str) -> bool:
         """Whether the address may hold one more; it is counted as refused if not."""
+        if self.bans.is_banned(address):
+            self._meter.rejected("banned")
+            return False
         if self._open[network_of(address)] < self._most or self._is_exempt(address):
             return True
         self._meter.rejected("connections-per-address")

@@ -98,3 +98,9 @@ class Denial(msgspec.Struct, frozen=True):
     error: str
     description: str
     scopes: tuple[str, ...] = ()
+
+    @property
+    def is_offence(self) -> bool:
+        """Whether a client that goes on so is guessing, and not only one that has no token yet or too few
+        scopes."""
+        return self.error in (INVALID_TOKEN, INVALID_REQUEST)

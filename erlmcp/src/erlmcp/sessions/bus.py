@@ -45,6 +45,7 @@ SESSION_QUESTION = "session-question"
 QUESTION_TAKEN = "question-taken"
 WORKER_GONE = "worker-gone"
 BUS_GAP = "bus-gap"
+BANNED = "banned"
 
 CHANGES = frozenset({TOOLS, PROMPTS, RESOURCES, RESOURCE_UPDATED})
 """Two equal ones that wait mean the same as one."""
@@ -81,6 +82,7 @@ KINDS = frozenset(
         QUESTION_TAKEN,
         WORKER_GONE,
         BUS_GAP,
+        BANNED,
         LOG_LEVELS,
     }
 )
@@ -120,7 +122,7 @@ class BusEvent(msgspec.Struct, frozen=True):
     ``session-question`` has a session's id as key and, as data, a request for its client with the key of the
     one who waits for the answer, which ``question-taken`` repeats with the name of the worker that has passed
     it on; ``worker-gone`` has the beginning of the names of workers that have ended; ``bus-gap`` says that
-    events of other hosts may have been missed.
+    events of other hosts may have been missed; ``banned`` has an address from which nobody is let in.
     """
 
     kind: str

@@ -13,6 +13,7 @@ from typing import Final
 
 from erlmcp.edge.auth.challenge import body, challenge
 from erlmcp.edge.auth.gate import Gate
+from erlmcp.edge.bans import BAD_TOKEN, Bans
 from erlmcp.edge.rate_limit import RateLimit
 from erlmcp.protocol.grants import UNAVAILABLE, Denial, Grant
 from erlmcp.telemetry.logs import Log
@@ -41,12 +42,14 @@ class Admission:
         gate: judges tokens.
         meter: counts those that are turned away, as ``auth``.
         rate_limit: of client addresses; guesses count against it.
+        bans: likewise; too many shut an address out.
     """
 
-    def __init__(self, gate: Gate, meter: Meter, rate_limit: RateLimit) -> None:
+    def __init__(self, gate: Gate, meter: Meter, rate_limit: RateLimit, bans: Bans) -> None:
         self.gate = gate
         self._meter = meter
         self._rate_limit = rate_limit
+        self._bans = bans
         self._scopes = gate.required_scopes
         self._metadata_url = gate.metadata_url
         self._loop = asyncio.get_running_loop()
@@ -107,6 +110,8 @@ class Admission:
             exchange.respond(denial.status, body(denial), heads.JSON + _RETRY)
             return
         self._meter.rejected("auth")
+        if denial.is_offence:
+            self._bans.offended(exchange.request.peer, BAD_TOKEN)
         wait_s = self._rate_limit.guess_wait_s(exchange.request.peer)
         if wait_s:
             self._meter.rejected("rate")

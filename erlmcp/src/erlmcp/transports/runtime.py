@@ -96,7 +96,9 @@ class GuestRuntime:
         self.channels = Channels(self._service, bus, gate)
         self._tcp = TcpServer(self.channels)
         self._websocket = WebSocketEndpoint(self.channels)
-        self._admission = Admission(gate, meter, self._service.rate_limit) if gate is not None else None
+        self._admission = None
+        if gate is not None:
+            self._admission = Admission(gate, meter, self._service.rate_limit, self._service.bans)
         endpoint = Endpoint(self._service, self._handshake, self._admission)
         self._sse = SseEndpoint(self.channels, bus, keys)
         others = {settings.mcp.websocket_path: self._websocket.handle}
@@ -108,7 +110,9 @@ class GuestRuntime:
         self._http = HttpServer(
             settings.http, meter, routes.handle, self._service.turned_away, self._service.connection_limit
         )
-        self._secured = Secured(identity, settings, meter) if identity is not None else None
+        self._secured = (
+            Secured(identity, settings, meter, self._service.bans) if identity is not None else None
+        )
 
     @classmethod
     async def start(

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from erlmcp.config.schema import Settings
+from erlmcp.edge.bans import Bans
 from erlmcp.edge.tls import Identity, accepted, server_context
 from erlmcp.telemetry.logs import Log
 from erlmcp.telemetry.meter import Meter
@@ -72,11 +73,12 @@ class Secured:
         hsts: the field line of every HTTP answer over TLS (RFC 6797); empty when there is none.
     """
 
-    def __init__(self, identity: Identity, settings: Settings, meter: Meter) -> None:
+    def __init__(self, identity: Identity, settings: Settings, meter: Meter, bans: Bans) -> None:
         self._loop = asyncio.get_running_loop()
         self._settings = settings.tls
         self._farewell_s = settings.http.keep_alive_timeout_s
         self._meter = meter
+        self._bans = bans
         self._contexts: dict[Spoken, ssl.SSLContext] = {}
         self._running: set[asyncio.Task[None]] = set()
         self.hsts = b""
@@ -101,9 +103,17 @@ class Secured:
         }
 
     def take(
-        self, connection: socket.socket, spoken: Spoken, make_protocol: Callable[[], asyncio.Protocol]
+        self,
+        connection: socket.socket,
+        address: str,
+        spoken: Spoken,
+        make_protocol: Callable[[], asyncio.Protocol],
     ) -> None:
         """Shake hands on a connection that was accepted, and leave it to a new protocol."""
+        if self._bans.is_banned(address):  # it costs no handshake
+            self._meter.rejected("banned")
+            connection.close()
+            return
         if len(self._running) >= self._settings.max_handshakes:
             self._meter.rejected("tls-handshakes")
             connection.close()
@@ -217,7 +227,7 @@ class TlsAccepting:
     def _accept(self) -> None:
         for _ in range(ACCEPTS_AT_ONCE):
             try:
-                connection, _address = self._listener.accept()
+                connection, peer = self._listener.accept()
             except (BlockingIOError, ConnectionAbortedError):
                 return  # another worker was quicker, or the client gave up
             except OSError as fault:
@@ -225,4 +235,5 @@ class TlsAccepting:
                     raise
                 self._pause(fault)
                 return
-            self._secured.take(connection, self._spoken, self._make_protocol)
+            address = str(peer[0]) if isinstance(peer, tuple) else ""
+            self._secured.take(connection, address, self._spoken, self._make_protocol)

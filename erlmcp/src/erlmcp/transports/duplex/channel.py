@@ -135,7 +135,7 @@ class DuplexChannel:
 
     def turn_away(self, fault: Fault, reason: str) -> None:
         """The client may not go on: say why and close; ``reason`` is how the meter counts it."""
-        self._service.meter.rejected(reason)
+        self._service.rejected(reason, self._peer.address)
         self._wire.send(jsonrpc.encode_fault(None, fault))
         self._wire.refuse()
 
@@ -149,7 +149,7 @@ class DuplexChannel:
         try:
             message = jsonrpc.decode(raw, max_depth=self._service.settings.mcp.max_json_depth)
         except Malformed as malformed:
-            self._service.meter.rejected("malformed")
+            self._service.rejected("malformed", self._peer.address)
             self._wire.send(jsonrpc.encode_fault(malformed.id, malformed.fault))
             return
         if isinstance(message, Request):

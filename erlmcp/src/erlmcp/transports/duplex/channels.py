@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 
 from erlmcp.dispatch.changes import LIST_CHANGED, perhaps_missed, resource_updated
+from erlmcp.edge.addresses import network_of
 from erlmcp.edge.auth.gate import Gate, Watch
 from erlmcp.protocol import jsonrpc
 from erlmcp.protocol.grants import Grant
@@ -39,9 +40,10 @@ class Channels:
         self.outbox = Outbox(service.loop)
         self._compiled = CompiledCalls(service)
         self._max_connections = connections_that_fit(service.settings.http.max_connections)
-        self._channels: set[DuplexChannel] = set()
+        self._channels: dict[DuplexChannel, Peer] = {}
         self._emptied: asyncio.Event | None = None
         self._unsubscribe = bus.subscribe(self._hear)
+        service.bans.when_banned(self._drop)
 
     def __len__(self) -> int:
         return len(self._channels)
@@ -51,7 +53,7 @@ class Channels:
         channel = DuplexChannel(
             self.service, self._asking, self.subscriptions, self._compiled, wire, peer, era
         )
-        self._channels.add(channel)
+        self._channels[channel] = peer
         if peer.grant is not None:
             self.watch(channel, peer.grant)
         if self.service.draining:
@@ -68,7 +70,7 @@ class Channels:
         watch = self._watches.pop(channel, None)
         if watch is not None:
             watch.cancel()
-        self._channels.discard(channel)
+        self._channels.pop(channel, None)
         channel.gone()
         if self._emptied is not None and not self._channels:
             self._emptied.set()
@@ -80,6 +82,12 @@ class Channels:
             return True
         self.service.meter.rejected("connections")
         return False
+
+    def _drop(self, network: str) -> None:
+        """Leave the clients of an address."""
+        for channel, peer in list(self._channels.items()):
+            if network_of(peer.address) == network:
+                channel.close()
 
     def begin_drain(self) -> None:
         """Let every client go when what it asked for is answered."""

@@ -260,7 +260,7 @@ class HttpConnection(asyncio.Protocol):
             self._await_next_head()
 
     def _answer_refusal(self, refusal: Refused) -> None:
-        self._server.meter.rejected(f"http-{refusal.status}")
+        self._server.refused(self.peer, refusal.status)
         self._current = Exchange(HttpRequest("", None, keep_alive=False), self)
         self._current.respond(refusal.status, refusal.said, heads.PLAIN_TEXT)
 

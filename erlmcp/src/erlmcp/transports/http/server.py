@@ -13,6 +13,8 @@ from email.utils import formatdate
 from typing import Final
 
 from erlmcp.config.schema import HttpSettings
+from erlmcp.edge.addresses import network_of
+from erlmcp.edge.bans import MALFORMED
 from erlmcp.edge.connection_limit import ConnectionLimit
 from erlmcp.telemetry.correlation import Correlation
 from erlmcp.telemetry.descriptors import connections_that_fit
@@ -28,6 +30,9 @@ from erlmcp.transports.tls import HTTP, Secured, TlsAccepting
 
 LINGER_S: Final = 2.0
 """How long bytes of a refused request are read and dropped, so that the client can read the answer."""
+
+MALFORMED_STATUSES: Final = (400, 431)
+"""Of requests that no proper client sends; what is only too slow or too large may come from one."""
 
 
 class HttpServer:
@@ -59,6 +64,8 @@ class HttpServer:
         self.outbox = Outbox(self.loop)
         self._max_connections = connections_that_fit(limits.max_connections)
         self._connections: set[HttpConnection] = set()
+        if connection_limit is not None:
+            connection_limit.bans.when_banned(self.drop)
         self._accepting: dict[str, Accepting | TlsAccepting] = {}
         self._date = b""
         self._date_until = 0.0
@@ -118,6 +125,18 @@ class HttpServer:
         if self.loop.time() >= self._date_until:
             self.date()
         return self._json_head
+
+    def refused(self, peer: str, status: int) -> None:
+        """Count a request that could not be read."""
+        self.meter.rejected(f"http-{status}")
+        if self._connection_limit is not None and status in MALFORMED_STATUSES:
+            self._connection_limit.bans.offended(peer, MALFORMED)
+
+    def drop(self, network: str) -> None:
+        """Close the connections of an address; what they are being answered is lost."""
+        for connection in list(self._connections):
+            if network_of(connection.peer) == network:
+                connection.close() if connection.idle else connection.abort()
 
     def close(self) -> None:
         """Accept no more and close every connection; what is being answered is lost."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from erlmcp.edge.bans import MALFORMED
 from erlmcp.edge.host_origin import Guard, cors_fields, preflight_fields
 from erlmcp.protocol import jsonrpc
 from erlmcp.protocol.eras import MODERN, era_of
@@ -133,7 +134,7 @@ class Endpoint:
         try:
             message = jsonrpc.decode(request.body, max_depth=self._max_depth)
         except Malformed as malformed:
-            self._service.meter.rejected("malformed")
+            self._service.rejected(MALFORMED, request.peer)
             refuse(exchange, malformed.id, malformed.fault)
             return
         self._route(exchange, message)
@@ -143,7 +144,7 @@ class Endpoint:
         try:
             messages = jsonrpc.decode_batch(request.body, max_depth=self._max_depth)
         except Malformed as malformed:
-            self._service.meter.rejected("malformed")
+            self._service.rejected(MALFORMED, request.peer)
             refuse(exchange, None, malformed.fault)
             return
         for _ in messages[1:]:  # each counts against the rate; the first has been counted

@@ -17,6 +17,7 @@ from erlmcp.dispatch.tasks.requests import TaskRequests
 from erlmcp.dispatch.tool_schemas import ToolSchemas
 from erlmcp.edge.addresses import is_this_machine, network_of
 from erlmcp.edge.auth.scopes import ScopeRules
+from erlmcp.edge.bans import MALFORMED, Bans
 from erlmcp.edge.connection_limit import ConnectionLimit
 from erlmcp.edge.rate_limit import RateLimit
 from erlmcp.protocol.faults import OVERLOADED, RATE_LIMITED, TOO_MANY_STREAMS, Fault
@@ -88,7 +89,8 @@ class Service:
         """What an injected fault does before a request is served."""
         self.draining = False
         self.rate_limit = RateLimit(settings.limits, self.loop.time)
-        self.connection_limit = ConnectionLimit(settings, meter)
+        self.bans = Bans(settings, meter, bus)
+        self.connection_limit = ConnectionLimit(settings, meter, self.bans)
         self.scopes = ScopeRules.of(settings.auth)
         self._access = AccessLog(__name__, self.loop, settings.log) if settings.log.access else None
         self._max_in_flight = settings.limits.max_in_flight
@@ -188,6 +190,12 @@ class Service:
             fields = {"method": method, "era": era, "outcome": outcome, **fields_of(correlation)}
             log.warning("request-failed", **fields, duration_ms=round(seconds * 1e3, 3))
 
+    def rejected(self, reason: str, address: str) -> None:
+        """Count what was turned away; what is no message of MCP counts against its address, too."""
+        self.meter.rejected(reason)
+        if reason == MALFORMED:
+            self.bans.offended(address, MALFORMED)
+
     def may_call(self, tool: str, grant: Grant | None) -> bool:
         """Whether the token of a client is good for calling a tool."""
         return self.scopes is None or self.scopes.may_call(tool, grant)
@@ -282,6 +290,7 @@ class Service:
             await asyncio.wait(tasks, timeout=timeout_s)
         await self.tasks.settle(timeout_s)
         self.turn.close()
+        self.bans.close()
         if self._ticker is not None:
             self._ticker.cancel()
         if self._access is not None:

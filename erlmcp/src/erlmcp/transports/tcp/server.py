@@ -12,6 +12,7 @@ import socket
 from typing import Final
 
 from erlmcp.edge.auth.gate import Gate
+from erlmcp.edge.bans import BAD_TOKEN
 from erlmcp.protocol.grants import Denial, Grant
 from erlmcp.telemetry.logs import Log
 from erlmcp.transports.accepting import Accepting
@@ -147,6 +148,8 @@ class TcpWire(LineWire):
 
     def _turn_away(self, denial: Denial) -> None:
         self._stop_waiting()
+        if denial.is_offence and self._peer is not None:
+            self._service.bans.offended(self._peer.address, BAD_TOKEN)
         if self._channel is not None:
             metadata_url = self._gate.metadata_url if self._gate is not None else ""
             self._channel.turn_away(fault_of(denial, metadata_url), "auth")

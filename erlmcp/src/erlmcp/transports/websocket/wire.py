@@ -15,12 +15,16 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
+from erlmcp.edge.bans import MALFORMED
 from erlmcp.transports.duplex.channels import Channels
 from erlmcp.transports.duplex.peer import Peer
 from erlmcp.transports.duplex.stream_wire import StreamWire
 
 TRANSPORT: Final = "websocket"
 _MESSAGES: Final = frozenset({Opcode.TEXT, Opcode.CONT})
+_BROKEN: Final = frozenset({CloseCode.PROTOCOL_ERROR, CloseCode.UNSUPPORTED_DATA, CloseCode.INVALID_DATA})
+"""Why a connection is closed whose client does not keep to WebSocket."""
+
 _LENGTH_16: Final = 126
 _LENGTH_64: Final = 65_536
 """From these sizes on the length of a frame takes two bytes more, and eight."""
@@ -134,6 +138,8 @@ class WebSocketWire(StreamWire):
             sent = self._protocol.close_sent
             if self._protocol.close_rcvd is None and sent is not None:
                 self._service.meter.rejected(f"websocket-{int(sent.code)}")
+                if sent.code in _BROKEN:
+                    self._service.bans.offended(self._address, MALFORMED)
             self._leaving = True
             self._linger()
         self._half_close()

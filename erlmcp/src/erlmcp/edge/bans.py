@@ -1,0 +1,105 @@
+"""Addresses that are shut out for a while: they came with bad tokens or malformed requests, again and again.
+
+Offences are counted for each address, in this worker; a ban is told to the other workers and hosts, which
+keep it, too. A banned address has its connections closed and is not let in again before its time is over.
+Nothing is kept beyond the life of the workers. How often well-formed requests may come is ``rate_limit``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+from erlmcp.config.schema import Settings
+from erlmcp.edge.addresses import is_this_machine, network_of
+from erlmcp.edge.rate_limit import Rate
+from erlmcp.sessions.bus import BANNED, Bus, BusEvent
+from erlmcp.telemetry.logs import Log
+from erlmcp.telemetry.meter import Meter
+
+log = Log(__name__)
+
+MAX_BANNED: Final = 10_000
+"""Addresses that are banned at one time; beyond it the ban that was pronounced first ends."""
+
+BAD_TOKEN: Final = "bad-token"  # noqa: S105 - a word for a cause
+MALFORMED: Final = "malformed"
+
+
+class Bans:
+    """Counts offences and knows who is banned.
+
+    Connections of this machine stand for whoever is behind them, most often a proxy; and behind a proxy on
+    another machine all clients share its address. So the first are exempt unless ``limits.loopback`` says
+    otherwise, and nobody is banned where ``tls.terminated_by_proxy`` declares the second.
+    """
+
+    def __init__(
+        self, settings: Settings, meter: Meter, bus: Bus, clock: Callable[[], float] | None = None
+    ) -> None:
+        limits = settings.limits
+        self._loop = asyncio.get_running_loop()
+        self._clock = clock or self._loop.time
+        self._meter = meter
+        self._bus = bus
+        self._ban_s = limits.ban_s
+        self._counts_loopback = limits.loopback
+        self._offences: Rate | None = None
+        if limits.ban_after and not settings.tls.terminated_by_proxy:
+            self._offences = Rate(limits.ban_after / limits.ban_window_s, limits.ban_after)
+        self._banned: OrderedDict[str, float] = OrderedDict()
+        self._droppers: list[Callable[[str], None]] = []
+        self._unsubscribe = bus.subscribe(self._hear)
+
+    def when_banned(self, drop: Callable[[str], None]) -> None:
+        """Have connections closed: ``drop`` is called with the network (``addresses.network_of``)."""
+        self._droppers.append(drop)
+
+    def offended(self, address: str, cause: str) -> None:
+        """Count an offence; one too many bans the address everywhere.
+
+        Args:
+            cause: ``BAD_TOKEN`` or ``MALFORMED``.
+        """
+        if self._offences is None or (not self._counts_loopback and is_this_machine(address)):
+            return
+        network = network_of(address)
+        bucket = self._offences.refill(network, self._clock())
+        if bucket[0] >= 1.0:
+            bucket[0] -= 1.0
+        elif not self.is_banned(address):
+            self._meter.rejected("ban")
+            log.warning("address.banned", address=network, cause=cause, for_s=self._ban_s)
+            self._bus.publish(BusEvent(BANNED, network))
+
+    def is_banned(self, address: str) -> bool:
+        """Whether no connection of the address may be taken."""
+        if not self._banned:
+            return False
+        network = network_of(address)
+        until = self._banned.get(network)
+        if until is None:
+            return False
+        if self._clock() < until:
+            return True
+        del self._banned[network]
+        return False
+
+    def _hear(self, event: BusEvent) -> None:
+        if event.kind != BANNED or self._offences is None:
+            return
+        self._banned.pop(event.key, None)
+        self._banned[event.key] = self._clock() + self._ban_s
+        if len(self._banned) > MAX_BANNED:
+            self._banned.popitem(last=False)
+        self._loop.call_soon(self._drop, event.key)  # what is being answered now is said first
+
+    def _drop(self, network: str) -> None:
+        for drop in self._droppers:
+            drop(network)
+
+    def close(self) -> None:
+        """Hear no more."""
+        self._unsubscribe()
