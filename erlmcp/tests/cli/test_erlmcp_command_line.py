@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
@@ -170,3 +172,39 @@ def test_the_help_of_the_program_names_every_command():
     assert done.returncode == 0
     for name in ("serve", "check-config", "token", "version", "generations", "stage", "activate", "retire"):
         assert name in done.stdout
+
+
+def test_health_says_whether_the_server_is_ready_and_whether_it_lives(serve, until):
+    server = serve().started()
+    address = server.admin.removeprefix("http://")
+    ready = _run("health", "--admin", address)
+    assert (ready.returncode, json.loads(ready.stdout)["status"]) == (0, "ready")
+    assert _run("health", "--live", "--admin", address).returncode == 0
+    assert server.stop() == 0
+    for flags in ((), ("--live",)):
+        gone = _run("health", *flags, "--admin", address)
+        assert (gone.returncode, "error[admin.unreachable]" in gone.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code"),
+    [(200, b"{}", 0), (503, b"{}", 1), (404, b"{}", 1), (200, b"<html>", 1), (200, b"[]", 1)],
+)
+def test_what_is_no_clear_yes_is_unhealthy(status, body, code):
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(status)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    other = HTTPServer(("127.0.0.1", 0), Other)
+    thread = threading.Thread(target=other.handle_request)
+    thread.start()
+    done = _run("health", "--admin", f"127.0.0.1:{other.server_port}")
+    thread.join(timeout=20)
+    other.server_close()
+    assert done.returncode == code

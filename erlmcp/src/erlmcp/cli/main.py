@@ -115,6 +115,22 @@ def token(
 
 
 @app.command()
+def health(
+    admin: Annotated[str, typer.Option(help="HOST:PORT of the admin listener.")] = DEFAULT_ADMIN,
+    live: Annotated[
+        bool, typer.Option("--live", help="Only whether it answers: it may be starting or draining.")
+    ] = False,
+    timeout: Annotated[float, typer.Option(help="How long it may take, seconds.", min=0.1)] = 5.0,
+) -> None:
+    """Ask a running server whether it is ready; exit code 1 if not. For probes and containers."""
+    from erlmcp.cli.health import look
+
+    is_well, answer = look(admin, "/health" if live else "/ready", timeout_s=timeout)
+    _print_json(answer)
+    raise typer.Exit(0 if is_well else 1)
+
+
+@app.command()
 def version() -> None:
     """Print the release of erlmcp."""
     typer.echo(__version__)

@@ -124,6 +124,22 @@ class LimitSettings(_Section):
     client_burst: int = Field(100, ge=1, description="Requests of a client that may come at once.")
     total_requests_per_s: float = Field(0.0, ge=0, description="The same for all clients together.")
     total_burst: int = Field(1_000, ge=1, description="Requests of all clients that may come at once.")
+    calls_per_s: float = Field(
+        1_000.0,
+        ge=0,
+        description="tools/call and completion/complete of one client a second; more is 429. Not for this"
+        " machine without a token, unless loopback.",
+    )
+    calls_burst: int = Field(2_000, ge=1, description="Such calls of a client that may come at once.")
+    shed_lag_s: float = Field(
+        1.0,
+        ge=0,
+        description="A worker whose event loop is always later than this has too much to do: it refuses new"
+        " work with 503 until it is not, seconds. Zero never refuses.",
+    )
+    shed_after_s: float = Field(
+        3.0, gt=0, description="For how long it must be late before, and punctual afterwards, seconds."
+    )
     loopback: bool = Field(
         False,
         description="Whether clients on this machine are limited in connections, too. Behind a proxy on this"

@@ -17,6 +17,9 @@ from erlmcp.edge.addresses import network_of
 MAX_CLIENTS: Final = 10_000
 """Names remembered by each rate; the one that has been quiet longest is forgotten, and starts anew."""
 
+CALLS: Final = frozenset({"tools/call", "completion/complete"})
+"""Requests that have a rate of their own, which is always on."""
+
 _ALL: Final = ""
 """The name under which the requests of all clients are counted."""
 
@@ -59,6 +62,7 @@ class RateLimit:
         self._address = _rate(settings.requests_per_s, settings.burst)
         self._client = _rate(settings.client_requests_per_s, settings.client_burst)
         self._total = _rate(settings.total_requests_per_s, settings.total_burst)
+        self._calls = _rate(settings.calls_per_s, settings.calls_burst)
         self.enabled = any((self._address, self._client, self._total))
 
     def wait_s(self, address: str, principal: str = "") -> int:
@@ -80,6 +84,20 @@ class RateLimit:
         return self._take(
             ((self._address, network), (self._client, principal or network), (self._total, _ALL))
         )
+
+    def call_wait_s(self, client: str) -> int:
+        """The same for one of ``CALLS``, beside its count as a request.
+
+        Args:
+            client: whose token it has, else its address; empty for nobody who is counted.
+        """
+        if self._calls is None or not client:
+            return 0
+        bucket = self._calls.refill(client, self._clock())
+        if bucket[0] < 1.0:
+            return self._calls.wait_s(bucket[0])
+        bucket[0] -= 1.0
+        return 0
 
     def guess_wait_s(self, address: str) -> int:
         """The same for a request without a good token: it must not use up what all clients share."""

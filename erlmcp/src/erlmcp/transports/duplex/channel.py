@@ -179,7 +179,7 @@ class DuplexChannel:
             return False
         else:
             version = connection.protocol_version
-        if service.rate_limit.wait_s(self._peer.address, self._peer.principal):
+        if service.call_wait_s(self._peer.address, self._peer.principal):
             return False
         ended, call_now = None, plain[1].now
         if call_now is not None and not self._wire.is_behind and service.turn.is_free:
@@ -211,9 +211,7 @@ class DuplexChannel:
             self._service.meter.rejected("rate")
             return Fault(RATE_LIMITED, "too many requests", {"retryAfterS": wait_s})
         is_stream = request.method == LISTEN and self._pin.era == MODERN
-        return self._service.scope_fault(request, self.grant) or self._service.capacity_fault(
-            stream=is_stream, client=self.client
-        )
+        return self._service.fault_of(request, self._peer.address, self.grant, stream=is_stream)
 
     def _serve_modern(self, request: Request) -> None:
         envelope = check_envelope(request)

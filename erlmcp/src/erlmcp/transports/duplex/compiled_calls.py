@@ -46,9 +46,9 @@ class CompiledCalls:
         call = decode_plain_call(raw, max_depth=self._max_depth)
         if call is None:
             return None
-        name, scopes = call.params.name, self._service.scopes
+        name = call.params.name
         tool = self._tools.find(name)
-        return None if tool is None or (scopes and not scopes.may_call(name, grant)) else (call, tool)
+        return None if tool is None or not self._service.has_short_way(name, grant) else (call, tool)
 
     def envelope(self, raw: bytes, call: PlainCall) -> Envelope | None:
         """The envelope of a modern call, if the ordinary checks take it."""

@@ -16,7 +16,8 @@ def refuse(
     status = fault.http_status
     fields = heads.JSON
     if retry_after_s or status in (429, 503):
-        fields += heads.field(b"retry-after", str(retry_after_s or 1))
+        told_s = fault.data.get("retryAfterS") if isinstance(fault.data, dict) else None
+        fields += heads.field(b"retry-after", str(retry_after_s or told_s or 1))
     if fault.challenge:
         fields += heads.field(b"www-authenticate", fault.challenge)
     exchange.respond(status, jsonrpc.encode_fault(request_id, fault), fields)

@@ -90,7 +90,7 @@ class CompiledCalls:
         plain = call.params
         tool = self._tools.find(plain.name)
         call_now = None if tool is None or service.is_full or not turn.is_free else tool.now
-        if tool is None or call_now is None or not service.may_call(plain.name, grant):
+        if tool is None or call_now is None or not service.has_short_way(plain.name, grant):
             return False
         session = None
         if plain.meta:
@@ -103,7 +103,7 @@ class CompiledCalls:
             if session is None:
                 return False
             era, version = HANDSHAKE, session.facts.protocol_version
-        if service.rate_limit.wait_s(wire.peer, principal):
+        if service.call_wait_s(wire.peer, principal):
             return False  # nothing was taken; the ordinary way finds the same and says it
         began = time.perf_counter()
         correlation = Correlation.of(passing) if passing else Correlation()
@@ -142,8 +142,10 @@ class CompiledCalls:
             service.may_be_full() and service.is_full_for(service.client_of_request(request))
         ):
             return False
-        if not service.may_call(name, request.grant):
+        if not service.has_short_way(name, request.grant):
             return False
+        if service.rate_limit.call_wait_s(service.client_of_request(request)):
+            return False  # the ordinary way finds the same and says it
         if call.params.meta:
             return head.may_be_modern and self._serve_modern(exchange, head, call, tool)
         return head.session_id is not None and self._serve_in_session(exchange, head, call, tool)

@@ -115,9 +115,8 @@ class HandshakeRequests:
             message = "initialize does not exist in the revision that the mcp-protocol-version header names"
             self._service.refuse(exchange, request, HANDSHAKE, Fault(HEADER_MISMATCH, message))
             return
-        fault = self._service.scope_fault(request, exchange.request.grant) or self._service.capacity_fault(
-            stream=False, client=self._service.client_of_request(exchange.request)
-        )
+        http = exchange.request
+        fault = self._service.fault_of(request, http.peer, http.grant, stream=False)
         if fault is not None:
             self._service.refuse(exchange, request, HANDSHAKE, fault)
             return
@@ -209,9 +208,8 @@ class HandshakeRequests:
         self._sessions.use(session.facts.sid)
 
     def _serve_request(self, exchange: Answering, session: LiveSession, request: Request) -> None:
-        fault = self._service.scope_fault(request, exchange.request.grant) or self._service.capacity_fault(
-            stream=False, client=self._service.client_of_request(exchange.request)
-        )
+        http = exchange.request
+        fault = self._service.fault_of(request, http.peer, http.grant, stream=False)
         if fault is not None:
             self._service.refuse(exchange, request, HANDSHAKE, fault)
             return

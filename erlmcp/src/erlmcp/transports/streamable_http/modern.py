@@ -47,9 +47,8 @@ class ModernRequests:
         if isinstance(envelope, Fault):
             self._service.refuse(exchange, request, MODERN, envelope)
             return
-        fault = self._service.scope_fault(request, exchange.request.grant) or self._service.capacity_fault(
-            stream=request.method == LISTEN, client=self._service.client_of_request(exchange.request)
-        )
+        http = exchange.request
+        fault = self._service.fault_of(request, http.peer, http.grant, stream=request.method == LISTEN)
         if fault is not None:
             self._service.refuse(exchange, request, MODERN, fault)
             return

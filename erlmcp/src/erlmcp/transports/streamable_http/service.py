@@ -19,7 +19,8 @@ from erlmcp.edge.addresses import is_this_machine, network_of
 from erlmcp.edge.auth.scopes import ScopeRules
 from erlmcp.edge.bans import MALFORMED, Bans
 from erlmcp.edge.connection_limit import ConnectionLimit
-from erlmcp.edge.rate_limit import RateLimit
+from erlmcp.edge.rate_limit import CALLS, RateLimit
+from erlmcp.edge.shedding import Shedding
 from erlmcp.protocol.faults import OVERLOADED, RATE_LIMITED, TOO_MANY_STREAMS, Fault
 from erlmcp.protocol.grants import Grant
 from erlmcp.protocol.jsonrpc import Request
@@ -89,6 +90,7 @@ class Service:
         """What an injected fault does before a request is served."""
         self.draining = False
         self.rate_limit = RateLimit(settings.limits, self.loop.time)
+        self.shedding = Shedding(settings.limits, self.loop)
         self.bans = Bans(settings, meter, bus)
         self.connection_limit = ConnectionLimit(settings, meter, self.bans)
         self.scopes = ScopeRules.of(settings.auth)
@@ -196,16 +198,46 @@ class Service:
         if reason == MALFORMED:
             self.bans.offended(address, MALFORMED)
 
-    def may_call(self, tool: str, grant: Grant | None) -> bool:
-        """Whether the token of a client is good for calling a tool."""
+    def has_short_way(self, tool: str, grant: Grant | None) -> bool:
+        """Whether a call of a tool need not be judged further; ``fault_of`` says why if it must."""
+        if self.shedding.active:
+            return False
         return self.scopes is None or self.scopes.may_call(tool, grant)
 
-    def scope_fault(self, request: Request, grant: Grant | None) -> Fault | None:
-        """Why a request may not be served with its token; None when it may."""
+    def call_wait_s(self, address: str, principal: str) -> int:
+        """0 when a call of a tool may go on, and is counted; else whole seconds until it may."""
+        return self.rate_limit.wait_s(address, principal) or self.rate_limit.call_wait_s(
+            self.client_of(address, principal)
+        )
+
+    def fault_of(self, request: Request, address: str, grant: Grant | None, *, stream: bool) -> Fault | None:
+        """Why a well-formed request may not be served; None when it may, and then it is counted as a call."""
+        client = self.client_of(address, "" if grant is None else grant.principal)
+        return (
+            self._shed_fault(request.method)
+            or self._scope_fault(request, grant)
+            or self._call_rate_fault(request.method, client)
+            or self.capacity_fault(stream=stream, client=client)
+        )
+
+    def _shed_fault(self, method: str) -> Fault | None:
+        if not self.shedding.refuses(method):
+            return None
+        self.meter.rejected("shed")
+        return Fault(OVERLOADED, "the server has too much to do; try again later")
+
+    def _scope_fault(self, request: Request, grant: Grant | None) -> Fault | None:
         fault = None if self.scopes is None else self.scopes.fault(request.method, request.params, grant)
         if fault is not None:
             self.meter.rejected("scope")
         return fault
+
+    def _call_rate_fault(self, method: str, client: str) -> Fault | None:
+        wait_s = self.rate_limit.call_wait_s(client) if method in CALLS else 0
+        if not wait_s:
+            return None
+        self.meter.rejected("rate")
+        return Fault(RATE_LIMITED, "too many calls", {"retryAfterS": wait_s})
 
     def capacity_fault(self, *, stream: bool, client: str = "") -> Fault | None:
         """Why one more cannot be taken; None when it can."""
@@ -291,6 +323,7 @@ class Service:
         await self.tasks.settle(timeout_s)
         self.turn.close()
         self.bans.close()
+        self.shedding.close()
         if self._ticker is not None:
             self._ticker.cancel()
         if self._access is not None:
