@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contracts check conformance fuzz bench bench-channels bench-memory wheels lock clean
+.PHONY: help setup demo test lint types contracts check conformance fuzz bench bench-channels bench-memory wheels sbom lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -57,10 +57,16 @@ bench-memory: $(STAMP) ## what sessions and open streams cost, and whether memor
 wheels: $(STAMP) ## build each wheel and import it alone in an empty environment
 	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/wheels.sh
 
+sbom: $(STAMP) ## what each distribution is made of, CycloneDX, below build/sbom
+	@$(BIN)/python -m scripts.sbom
+
 lock: $(STAMP) ## refresh requirements.lock
 	$(BIN)/uv pip compile erlmcp/pyproject.toml gonogo/pyproject.toml examples/notes/pyproject.toml \
 	  --all-extras --group pyproject.toml:dev --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade -o requirements.lock -q
+	$(BIN)/uv pip compile erlmcp/pyproject.toml --all-extras --constraint requirements.lock \
+	  --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	  -o deploy/container/requirements.lock -q
 
 clean: ## remove everything that was built
 	rm -rf $(VENV) build dist

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what tests drive and the lock does not hold: programs that come from the system's packages, when it
-# may (Debian or Ubuntu, as root), sslyze in an environment of its own, and atheris. Without them the tests that
+# may (Debian or Ubuntu, as root), sslyze and kubernetes-validate in environments of their own, and atheris. Without them the tests that
 # need them are skipped with the reason on a developer's machine and fail when CI=true.
 set -eu
 VENV="${VENV:-.venv}"
@@ -14,6 +14,16 @@ if ! [ -x "$SSLYZE/bin/sslyze" ] && ! command -v sslyze >/dev/null 2>&1; then
     "$VENV/bin/python" -m pip --python "$SSLYZE/bin/python" -qq --disable-pip-version-check \
       install --require-hashes --no-deps -r scripts/sslyze.lock; } ||
     echo "setup: not installed, so its tests are skipped: sslyze" >&2
+fi
+
+# kubernetes-validate holds the schemas of Kubernetes, 100 MB of them: only for tests, beside our environment.
+KUBERNETES=build/kubernetes-validate
+if ! [ -x "$KUBERNETES/bin/kubernetes-validate" ]; then
+  echo "setup: installing kubernetes-validate into $KUBERNETES for the tests" >&2
+  { "$VENV/bin/uv" venv --quiet --allow-existing --python "$VENV/bin/python" "$KUBERNETES" &&
+    "$VENV/bin/python" -m pip --python "$KUBERNETES/bin/python" -qq --disable-pip-version-check \
+      install --require-hashes --no-deps -r scripts/kubernetes-validate.lock; } ||
+    echo "setup: not installed, so its tests are skipped: kubernetes-validate" >&2
 fi
 
 # atheris guides the fuzzers by coverage. Only for tests, and there is not one for every Python.

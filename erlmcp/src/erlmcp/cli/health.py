@@ -38,8 +38,8 @@ def look(admin: str, path: str, *, timeout_s: float) -> tuple[bool, dict[str, An
     except (OSError, ValueError, TypeError, http.client.HTTPException) as fault:
         raise ErlmcpError(
             "admin.unreachable",
-            f"the server does not answer, got {str(fault) or type(fault).__name__} from {admin}{path}; expected"
-            " the admin listener of a running server",
+            f"the server does not answer, got {str(fault) or type(fault).__name__} from {admin}{path};"
+            " expected the admin listener of a running server",
             hint="give the address that erlmcp serve --admin was started with",
             exit_code=1,
         ) from fault
