@@ -97,6 +97,12 @@ def test_scopes_that_nobody_could_have_do_not_start(tmp_path, text):
     assert caught.value.error_id == "auth.incomplete"
 
 
+def test_anybody_and_only_somebody_cannot_both_be_meant(tmp_path):
+    with pytest.raises(ErlmcpError, match="anonymous only where") as caught:
+        read(tmp_path, '[auth]\nanonymous = true\ntokens_file = "tokens"\n')
+    assert caught.value.error_id == "config.bad-value"
+
+
 async def make_gate(settings):
     Gate(settings)
 

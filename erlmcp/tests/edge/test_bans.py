@@ -2,9 +2,10 @@
 
 import pytest
 
-from erlmcp.config.schema import LimitSettings, Settings, TlsSettings
+from erlmcp.config.schema import HttpSettings, LimitSettings, Settings, TlsSettings
 from erlmcp.edge import bans
 from erlmcp.edge.bans import MALFORMED, Bans
+from erlmcp.edge.proxies import Proxies
 from erlmcp.sessions.bus import LocalBus
 from erlmcp.telemetry.meter import Meter
 
@@ -31,10 +32,14 @@ def clock():
     return Clock()
 
 
-def make(clock, *, bus=None, tls=None, **limits):
+def make(clock, *, bus=None, tls=None, proxies=(), **limits):
     given = {"ban_after": 3, "ban_window_s": 30, "ban_s": 60, **limits}
-    settings = Settings(limits=LimitSettings(**given), tls=TlsSettings(**(tls or {})))
-    return Bans(settings, Meter(), bus or LocalBus(), clock)
+    settings = Settings(
+        limits=LimitSettings(**given),
+        tls=TlsSettings(**(tls or {})),
+        http=HttpSettings(trusted_proxies=proxies),
+    )
+    return Bans(settings, Meter(), bus or LocalBus(), Proxies(settings.http), clock)
 
 
 def offend(judge, address=ADDRESS, times=1):
@@ -96,6 +101,14 @@ async def test_behind_a_proxy_whose_clients_all_have_its_address_nobody_is_shut_
     judge = make(clock, tls={"terminated_by_proxy": True})
     offend(judge, times=50)
     assert not judge.is_banned(ADDRESS)
+
+
+async def test_a_trusted_proxy_is_never_shut_out_but_its_clients_are(clock):
+    judge = make(clock, proxies=("192.0.2.1",), tls={"terminated_by_proxy": True})
+    offend(judge, times=50)
+    offend(judge, OTHER, 4)
+    assert not judge.is_banned(ADDRESS)
+    assert judge.is_banned(OTHER)
 
 
 async def test_zero_shuts_nobody_out(clock):

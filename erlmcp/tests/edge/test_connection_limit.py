@@ -2,9 +2,10 @@
 
 import pytest
 
-from erlmcp.config.schema import HttpSettings, LimitSettings, Settings
+from erlmcp.config.schema import HttpSettings, LimitSettings, Settings, TlsSettings
 from erlmcp.edge.addresses import is_this_machine, network_of
 from erlmcp.edge.connection_limit import ConnectionLimit
+from erlmcp.edge.proxies import Proxies
 from erlmcp.telemetry.meter import Meter
 
 
@@ -13,11 +14,13 @@ class NobodyBanned:
         return False
 
 
-def limit_of(most, *, loopback=False):
+def limit_of(most, *, loopback=False, proxies=(), by_proxy=False):
     settings = Settings(
-        http=HttpSettings(max_connections_per_address=most), limits=LimitSettings(loopback=loopback)
+        http=HttpSettings(max_connections_per_address=most, trusted_proxies=proxies),
+        limits=LimitSettings(loopback=loopback),
+        tls=TlsSettings(terminated_by_proxy=by_proxy),
     )
-    return ConnectionLimit(settings, Meter(), NobodyBanned())
+    return ConnectionLimit(settings, Meter(), NobodyBanned(), Proxies(settings.http))
 
 
 def fill(limit, address, count):
@@ -78,3 +81,18 @@ def test_the_name_under_which_an_address_is_counted(address, network):
 
 def test_an_address_of_another_machine_is_not_this_one():
     assert not any(map(is_this_machine, ("192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1", "10.0.0.1")))
+
+
+def test_a_trusted_proxy_may_hold_any_number():
+    limit = limit_of(2, proxies=("192.0.2.0/24",))
+    fill(limit, "192.0.2.1", 5)
+    fill(limit, "198.51.100.1", 2)
+    assert not limit.has_room("198.51.100.1")
+
+
+def test_where_proxies_end_tls_nobody_else_is_let_in_but_this_machine():
+    limit = limit_of(2, proxies=("192.0.2.0/24",), by_proxy=True)
+    assert limit.has_room("192.0.2.1")
+    assert limit.has_room("127.0.0.1")
+    assert not limit.has_room("198.51.100.1")
+    assert limit_of(2).has_room("198.51.100.1")

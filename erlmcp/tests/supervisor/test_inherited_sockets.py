@@ -15,7 +15,12 @@ from erlmcp.supervisor import sockets
 
 ACTIVATION = Path(__file__).parents[1] / "socket_activation.py"
 NAMED = {"ERLMCP_MCP__ALLOWED_HOSTS": "mcp.example.com"}
-BEHIND_PROXY = {**NAMED, "ERLMCP_TLS__TERMINATED_BY_PROXY": "true"}
+BEHIND_PROXY = {
+    **NAMED,
+    "ERLMCP_TLS__TERMINATED_BY_PROXY": "true",
+    "ERLMCP_HTTP__TRUSTED_PROXIES": "10.0.0.0/8",
+    "ERLMCP_AUTH__ANONYMOUS": "true",
+}
 
 
 @pytest.fixture

@@ -48,7 +48,13 @@ def test_an_open_endpoint_needs_a_declared_name_and_admin_is_never_open():
     assert _refused(admin="0.0.0.0:0").error_id == "admin.not-loopback"
     named = {"mcp": {"allowed_hosts": ["mcp.example.com"]}}
     assert _refused(http="0.0.0.0:0", settings=Settings.model_validate(named)).error_id == "listen.no-tls"
-    declared = Settings.model_validate({**named, "tls": {"terminated_by_proxy": True}})
+    by_whom = {**named, "tls": {"terminated_by_proxy": True}}
+    assert _refused(http="0.0.0.0:0", settings=Settings.model_validate(by_whom)).error_id == "listen.no-tls"
+    by_proxy = {**by_whom, "http": {"trusted_proxies": ["10.0.0.0/8"]}}
+    assert _refused(http="0.0.0.0:0", settings=Settings.model_validate(by_proxy)).error_id == "listen.no-auth"
+    for auth in ({"anonymous": True}, {"tokens_file": "tokens"}):
+        declared = Settings.model_validate({**by_proxy, "auth": auth})
+        _open(http="0.0.0.0:0", settings=declared).close()
     assert _refused(admin="0.0.0.0:0", settings=declared).error_id == "admin.not-loopback"
     endpoints = _open(http="0.0.0.0:0", settings=declared)
     assert endpoints.description()[0]["loopback"] is False

@@ -117,14 +117,14 @@ async def is_served(served, raw, source="127.0.0.1"):
 async def attacked(serve, raw, tmp_path, request):
     """Starts a server, and somebody who attacks it."""
 
-    async def start(kind, **limits):
+    async def start(kind, http=None, **limits):
         auth = {}
         if "token" in kind:
             file = tmp_path / "tokens"
             file.touch(mode=0o600)
             file.write_text(new_token("alice", ())[1])
             auth = {"tokens_file": str(file)}
-        return Attacker(kind, await serve(limits={**LIMITS, **limits}, auth=auth), raw)
+        return Attacker(kind, await serve(limits={**LIMITS, **limits}, auth=auth, http=http), raw)
 
     return start
 
@@ -196,3 +196,49 @@ async def test_a_banned_client_cannot_upgrade_to_a_websocket(attacked, raw):
     await raw.until(lambda: attacker.served.rejected("ban") == 1)
     with pytest.raises((OSError, InvalidHandshake, ConnectionClosed, EOFError)):
         await Attacker("websocket", attacker.served, raw).offend()
+
+
+BEHIND = {"trusted_proxies": ("127.0.0.1",)}
+
+
+async def through_proxy(served, raw, client, method="tools/call", *, on=None):
+    """The answer to a request that a proxy brings for a client."""
+    message = raw.modern(
+        method, **({"name": "add", "arguments": {"a": 1, "b": 2}} if "call" in method else {})
+    )
+    connection = on or await served.connect()
+    return await connection.call(message, headers={**raw.modern_headers(message), "x-forwarded-for": client})
+
+
+async def test_behind_a_proxy_the_client_is_shut_out_and_not_the_proxy_nor_its_other_clients(attacked, raw):
+    attacker = await attacked("json", http=BEHIND)
+    served = attacker.served
+    kept = await served.connect()
+    for _ in range(3):  # the head is known from now on
+        assert (await through_proxy(served, raw, "192.0.2.7", on=kept)).status == 200
+    for _ in range(ALLOWED + 1):
+        await attacker._post(b"{nonsense", **{"x-forwarded-for": "192.0.2.7"})
+    await raw.until(lambda: served.rejected("ban") == 1)
+    assert (await through_proxy(served, raw, "192.0.2.7", on=kept)).status == 403
+    assert (await through_proxy(served, raw, "192.0.2.7", "tools/list")).status == 403
+    for _ in range(3):
+        assert (await through_proxy(served, raw, "192.0.2.8")).status == 200
+    assert served.rejected("banned") == 2
+
+
+async def test_behind_a_proxy_each_client_has_its_own_rate_however_often_its_head_was_read(serve, raw):
+    served = await serve(limits={"requests_per_s": 0.001, "burst": 3}, http=BEHIND)
+    kept = await served.connect()
+    for number in range(5):
+        for client in ("192.0.2.7", "192.0.2.8"):
+            reply = await through_proxy(served, raw, client, on=kept)
+            assert reply.status == (200 if number < 3 else 429)
+
+
+async def test_nobody_else_can_say_whom_he_speaks_for(serve, raw):
+    served = await serve(
+        limits={"requests_per_s": 0.001, "burst": 3}, http={"trusted_proxies": ("10.0.0.1",)}
+    )
+    kept = await served.connect()
+    statuses = [(await through_proxy(served, raw, f"192.0.2.{n}", on=kept)).status for n in range(5)]
+    assert statuses == [200, 200, 200, 429, 429]

@@ -131,6 +131,11 @@ class AuthSettings(Section):
     required_scopes: tuple[_Scope, ...] = Field(
         (), description="Scopes that every token must have, whatever it is used for."
     )
+    anonymous: bool = Field(
+        False,
+        description="Declares that anybody may use this server without a token, which allows a public address"
+        " without tokens_file and issuers.",
+    )
     scopes: tuple[ScopeRule, ...] = Field(
         (), max_length=1_000, description="Scopes that some requests need beside those that all need."
     )
@@ -164,6 +169,12 @@ class AuthSettings(Section):
         description="Least time between two fetches that are asked for by tokens with unknown keys, seconds.",
     )
     fetch_timeout_s: float = Field(5.0, gt=0, description="How long an issuer may take to answer, seconds.")
+
+    @model_validator(mode="after")
+    def _means_one_thing(self) -> AuthSettings:
+        if self.anonymous and self.enabled:
+            raise ValueError("anonymous only where no tokens_file and no issuers are named")
+        return self
 
     @property
     def enabled(self) -> bool:

@@ -6,15 +6,16 @@ It only says what a configuration is. Reading files and the environment, provena
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from erlmcp.config.auth_settings import AuthSettings
 from erlmcp.config.log_settings import LogSettings
 from erlmcp.config.section import ONE_LINE
 from erlmcp.config.section import Section as _Section
 from erlmcp.config.trace_settings import TraceSettings
+from erlmcp.config.urls import network
 
 
 class HttpSettings(_Section):
@@ -46,6 +47,17 @@ class HttpSettings(_Section):
         ge=1,
         description="Of these from one address (of IPv6: one /64); more are closed at once. Not for this"
         " machine unless limits.loopback.",
+    )
+    trusted_proxies: tuple[Annotated[str, AfterValidator(network)], ...] = Field(
+        (),
+        max_length=100,
+        description="Addresses or networks of proxies that are believed about whom they speak for, such as"
+        " 10.0.0.0/8; limits and bans then count by that client.",
+    )
+    forwarded_field: Literal["x-forwarded-for", "forwarded"] = Field(
+        "x-forwarded-for",
+        description="The header field in which these proxies write the address of their client; the other"
+        " one is ignored.",
     )
     max_pipelined: int = Field(
         16, ge=1, description="Requests read ahead on one connection; then reading pauses."
@@ -236,8 +248,8 @@ class TlsSettings(_Section):
     )
     terminated_by_proxy: bool = Field(
         False,
-        description="Declares that a proxy ends TLS in front of this server, which allows a public address"
-        " without a certificate here.",
+        description="Declares that the proxies of http.trusted_proxies end TLS in front of this server, which"
+        " allows a public address without a certificate here; then nobody else is let in from elsewhere.",
     )
 
 

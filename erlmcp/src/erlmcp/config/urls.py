@@ -1,4 +1,5 @@
-"""What may stand where the configuration names a URL that is trusted: https, or http to this machine."""
+"""What may stand where the configuration names a URL that is trusted (https, or http to this machine), or a
+network."""
 
 from __future__ import annotations
 
@@ -32,6 +33,19 @@ def identifier(text: str) -> str:
     """
     if "?" in loopback_or_https(text):
         raise ValueError("a URL without query")
+    return text
+
+
+def network(text: str) -> str:
+    """The same text, if it is an address or a network.
+
+    Raises:
+        ValueError: it is not, or it has bits beyond its prefix, so that nobody knows which is meant.
+    """
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        raise ValueError("an address or a network such as 10.0.0.0/8") from None
     return text
 
 

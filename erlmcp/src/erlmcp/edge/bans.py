@@ -14,6 +14,7 @@ from typing import Final
 
 from erlmcp.config.schema import Settings
 from erlmcp.edge.addresses import is_this_machine, network_of
+from erlmcp.edge.proxies import Proxies
 from erlmcp.edge.rate_limit import Rate
 from erlmcp.sessions.bus import BANNED, Bus, BusEvent
 from erlmcp.telemetry.logs import Log
@@ -31,23 +32,31 @@ MALFORMED: Final = "malformed"
 class Bans:
     """Counts offences and knows who is banned.
 
-    Connections of this machine stand for whoever is behind them, most often a proxy; and behind a proxy on
-    another machine all clients share its address. So the first are exempt unless ``limits.loopback`` says
-    otherwise, and nobody is banned where ``tls.terminated_by_proxy`` declares the second.
+    Connections of this machine stand for whoever is behind them, most often a proxy, and are exempt unless
+    ``limits.loopback`` says otherwise. A trusted proxy never is the offender, but whom it speaks for. Where
+    ``tls.terminated_by_proxy`` declares a proxy and none is trusted, all clients share its address, and
+    nobody is banned.
     """
 
     def __init__(
-        self, settings: Settings, meter: Meter, bus: Bus, clock: Callable[[], float] | None = None
+        self,
+        settings: Settings,
+        meter: Meter,
+        bus: Bus,
+        proxies: Proxies,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         limits = settings.limits
         self._loop = asyncio.get_running_loop()
         self._clock = clock or self._loop.time
         self._meter = meter
         self._bus = bus
+        self._proxies = proxies
         self._ban_s = limits.ban_s
         self._counts_loopback = limits.loopback
         self._offences: Rate | None = None
-        if limits.ban_after and not settings.tls.terminated_by_proxy:
+        hides_clients = settings.tls.terminated_by_proxy and not settings.http.trusted_proxies
+        if limits.ban_after and not hides_clients:
             self._offences = Rate(limits.ban_after / limits.ban_window_s, limits.ban_after)
         self._banned: OrderedDict[str, float] = OrderedDict()
         self._droppers: list[Callable[[str], None]] = []
@@ -63,7 +72,7 @@ class Bans:
         Args:
             cause: ``BAD_TOKEN`` or ``MALFORMED``.
         """
-        if self._offences is None or (not self._counts_loopback and is_this_machine(address)):
+        if self._offences is None or self._is_exempt(address):
             return
         network = network_of(address)
         bucket = self._offences.refill(network, self._clock())
@@ -73,6 +82,9 @@ class Bans:
             self._meter.rejected("ban")
             log.warning("address.banned", address=network, cause=cause, for_s=self._ban_s)
             self._bus.publish(BusEvent(BANNED, network))
+
+    def _is_exempt(self, address: str) -> bool:
+        return self._proxies.trusts(address) or (not self._counts_loopback and is_this_machine(address))
 
     def is_banned(self, address: str) -> bool:
         """Whether no connection of the address may be taken."""

@@ -11,6 +11,7 @@ from collections import Counter
 from erlmcp.config.schema import Settings
 from erlmcp.edge.addresses import is_this_machine, network_of
 from erlmcp.edge.bans import Bans
+from erlmcp.edge.proxies import Proxies
 from erlmcp.telemetry.meter import Meter
 
 
@@ -19,17 +20,23 @@ class ConnectionLimit:
 
     Attributes:
         bans: the addresses that may hold none.
+        proxies: those that may hold any number, since they speak for others.
     """
 
-    def __init__(self, settings: Settings, meter: Meter, bans: Bans) -> None:
+    def __init__(self, settings: Settings, meter: Meter, bans: Bans, proxies: Proxies) -> None:
         self._most = settings.http.max_connections_per_address
+        self._only_proxies = settings.tls.terminated_by_proxy and not settings.tls.certificate
         self._counts_loopback = settings.limits.loopback
         self._meter = meter
         self.bans = bans
+        self.proxies = proxies
         self._open: Counter[str] = Counter()
 
     def has_room(self, address: str) -> bool:
         """Whether the address may hold one more; it is counted as refused if not."""
+        if self._only_proxies and not (self.proxies.trusts(address) or is_this_machine(address)):
+            self._meter.rejected("no-proxy")  # it would speak without TLS
+            return False
         if self.bans.is_banned(address):
             self._meter.rejected("banned")
             return False
@@ -39,7 +46,7 @@ class ConnectionLimit:
         return False
 
     def _is_exempt(self, address: str) -> bool:
-        return not self._counts_loopback and is_this_machine(address)
+        return self.proxies.trusts(address) or (not self._counts_loopback and is_this_machine(address))
 
     def opened(self, address: str) -> None:
         """Count one."""

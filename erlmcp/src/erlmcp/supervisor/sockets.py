@@ -78,10 +78,10 @@ def require_tcp_loopback(host: str, tls: TlsSettings) -> None:
 
 
 def require_public_meant(host: str, settings: Settings) -> None:
-    """Refuse an address that others reach unless a public name is declared and TLS is spoken.
+    """Refuse an address that others reach unless a name is declared, TLS is spoken and tokens are needed.
 
     Raises:
-        ErlmcpError: listen.not-loopback, listen.no-tls.
+        ErlmcpError: listen.not-loopback, listen.no-tls, listen.no-auth.
     """
     if is_loopback(host):
         return
@@ -91,12 +91,21 @@ def require_public_meant(host: str, settings: Settings) -> None:
             f"the MCP endpoint would be open to others, got {host}; expected a loopback address",
             hint='declare the public name first: allowed_hosts = ["mcp.example.com"] under [mcp]',
         )
-    if not settings.tls.certificate and not settings.tls.terminated_by_proxy:
+    by_proxy = settings.tls.terminated_by_proxy and settings.http.trusted_proxies
+    if not settings.tls.certificate and not by_proxy:
         raise ErlmcpError(
             "listen.no-tls",
             f"the MCP endpoint would be open to others without TLS, got {host}; expected a certificate, or a"
             " proxy that ends TLS",
-            hint="give certificate and key under [tls], or declare the proxy: terminated_by_proxy = true",
+            hint="give certificate and key under [tls], or declare the proxy: terminated_by_proxy = true"
+            " there, and its addresses as trusted_proxies under [http]",
+        )
+    if not (settings.auth.enabled or settings.auth.anonymous or settings.tls.client_ca):
+        raise ErlmcpError(
+            "listen.no-auth",
+            f"the MCP endpoint would serve everybody, got {host} without access tokens; expected [auth]",
+            hint="name whose tokens are good under [auth], or declare there that nobody needs one:"
+            " anonymous = true",
         )
 
 

@@ -42,7 +42,7 @@ class HttpConnection(asyncio.Protocol):
         self._waiting_bytes = 0
         self._unparsed: memoryview | None = None
         self._in_one_piece = b""
-        self.peer = ""
+        self.peer = self._proxy = ""
         self._local: tuple[str, int] | None = None
         self._paused_deadline_of = ""
         self._owes_continue = False
@@ -63,6 +63,7 @@ class HttpConnection(asyncio.Protocol):
             self._closing = True
             transport.abort()
             return
+        self._proxy = self.peer if self._server.speaks_for_others(self.peer) else ""
         transport.set_write_buffer_limits(high=self._limits.max_stream_buffer_bytes // 2)
         sockname = transport.get_extra_info("sockname")
         self._local = sockname[:2] if isinstance(sockname, tuple) else None
@@ -211,15 +212,23 @@ class HttpConnection(asyncio.Protocol):
     def _answer(self, request: HttpRequest) -> None:
         exchange = self._begin(request)
         try:
-            self._server.handler(exchange)
+            self._server.handle(exchange, self._proxy)
         except Exception:
             logger.exception("answering a request failed")
             exchange.respond(500)
 
     def _answer_known(self, known: KnownHead, body: bytes, passing: Passing) -> None:
         at_once = known.at_once
-        if at_once is None or self._server.draining or not at_once(self, known, body, passing):
+        if (
+            at_once is None
+            or self._server.takes_long_way(self._proxy, known)
+            or not at_once(self, known, body, passing)
+        ):
             self._answer(known.request_with(body, self.peer, self._local, passing))
+
+    def client_of(self, known: KnownHead) -> str:
+        """As ``AtOnceWire``."""
+        return (self._proxy and self._server.client_of(known)) or self.peer
 
     def answer_json(self, payload: bytes, fields: bytes = b"") -> None:
         """As ``AtOnceWire``."""
@@ -347,19 +356,12 @@ class HttpConnection(asyncio.Protocol):
         """Whether nothing has been asked that is not answered."""
         return self._current is None and not self._waiting and not self._unparsed
 
-    def close(self) -> None:
+    def close(self, *, at_once: bool = False) -> None:
         """Close after what is written is sent; a client that does not read it cannot keep the connection."""
         self._closing = True
         self.flush()
         if self._transport is not None:
-            self._transport.close()
-
-    def abort(self) -> None:
-        """Close at once."""
-        self._closing = True
-        self.flush()
-        if self._transport is not None:
-            self._transport.abort()
+            self._transport.abort() if at_once else self._transport.close()
 
     def _linger(self) -> None:
         """Close, but let the client read the answer first: unread input would reset the connection."""
@@ -380,7 +382,7 @@ class HttpConnection(asyncio.Protocol):
             return
         self._server.meter.rejected(reason)
         logger.warning("cut a client (%s): %s", reason, detail)
-        self.abort()
+        self.close(at_once=True)
 
     def _time_is_up(self, expired: str) -> None:
         if expired in ("header", "body"):
@@ -388,7 +390,7 @@ class HttpConnection(asyncio.Protocol):
         elif expired == "linger" and self._has_unsent():
             self._deadline.set("flush")
         elif self._has_unsent():
-            self.abort()
+            self.close(at_once=True)
         else:
             self.close()
 

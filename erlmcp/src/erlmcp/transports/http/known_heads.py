@@ -50,12 +50,14 @@ class KnownHead:
     says False.
     """
 
-    __slots__ = ("at_once", "judged", "length", "request")
+    __slots__ = ("at_once", "client", "judged", "length", "request")
 
     def __init__(self, request: HttpRequest, length: int) -> None:
         self.request = request
         self.length = length
         self.judged: Any = None
+        self.client: str | None = None
+        """Whom a trusted proxy speaks for with this head; None while nobody has looked."""
         self.at_once: Callable[[AtOnceWire, KnownHead, bytes, Passing], bool] | None = None
 
     def request_with(
@@ -80,7 +82,8 @@ class KnownHead:
 class AtOnceWire(Protocol):
     """What it takes to answer a request that nobody has made an exchange for."""
 
-    peer: str
+    def client_of(self, known: KnownHead) -> str:
+        """The address of whoever asks: that of the connection, or one that a trusted proxy tells."""
 
     def answer_json(self, payload: bytes, fields: bytes = b"") -> None:
         """Answer 200 with JSON, and perhaps more header fields; the connection stays open."""

@@ -16,6 +16,7 @@ from erlmcp.config.schema import HttpSettings
 from erlmcp.edge.addresses import network_of
 from erlmcp.edge.bans import MALFORMED
 from erlmcp.edge.connection_limit import ConnectionLimit
+from erlmcp.protocol.headers import Headers
 from erlmcp.telemetry.correlation import Correlation
 from erlmcp.telemetry.descriptors import connections_that_fit
 from erlmcp.telemetry.meter import Meter
@@ -23,7 +24,7 @@ from erlmcp.transports.accepting import Accepting
 from erlmcp.transports.http import heads
 from erlmcp.transports.http.connection import HttpConnection
 from erlmcp.transports.http.exchange import Exchange
-from erlmcp.transports.http.known_heads import KnownHeads
+from erlmcp.transports.http.known_heads import KnownHead, KnownHeads
 from erlmcp.transports.http.tls_connection import TlsHttpConnection
 from erlmcp.transports.outbox import Outbox
 from erlmcp.transports.tls import HTTP, Secured, TlsAccepting
@@ -31,6 +32,7 @@ from erlmcp.transports.tls import HTTP, Secured, TlsAccepting
 LINGER_S: Final = 2.0
 """How long bytes of a refused request are read and dropped, so that the client can read the answer."""
 
+BANNED: Final = b"this address is shut out for a while\n"
 MALFORMED_STATUSES: Final = (400, 431)
 """Of requests that no proper client sends; what is only too slow or too large may come from one."""
 
@@ -136,11 +138,43 @@ class HttpServer:
         """Close the connections of an address; what they are being answered is lost."""
         for connection in list(self._connections):
             if network_of(connection.peer) == network:
-                connection.close() if connection.idle else connection.abort()
+                connection.close(at_once=not connection.idle)
+
+    def speaks_for_others(self, address: str) -> bool:
+        """Whether a trusted proxy connects from this address."""
+        return self._connection_limit is not None and self._connection_limit.proxies.trusts(address)
+
+    def client_of(self, known: KnownHead) -> str:
+        """Whom a trusted proxy speaks for with this head; empty if it does not say."""
+        if known.client is None:
+            known.client = self._told_by("", known.request.headers)
+        return known.client
+
+    def takes_long_way(self, proxy: str, known: KnownHead) -> bool:
+        """Whether a request with a known head cannot be answered at once: it is told more, or turned away."""
+        return self.draining or (bool(proxy) and self._is_banned(self.client_of(known)))
+
+    def handle(self, exchange: Exchange, proxy: str) -> None:
+        """Have a request answered, which a trusted proxy may have brought."""
+        request = exchange.request
+        if proxy:
+            request.peer = self._told_by(proxy, request.headers)
+            if self._is_banned(request.peer):
+                self.meter.rejected("banned")
+                exchange.respond(403, BANNED, heads.PLAIN_TEXT)
+                return
+        self.handler(exchange)
+
+    def _told_by(self, proxy: str, headers: Headers) -> str:
+        assert self._connection_limit is not None, "else nobody is trusted"
+        return self._connection_limit.proxies.client_of(proxy, headers)
+
+    def _is_banned(self, address: str) -> bool:
+        return self._connection_limit is not None and self._connection_limit.bans.is_banned(address)
 
     def close(self) -> None:
         """Accept no more and close every connection; what is being answered is lost."""
         for name in list(self._accepting):
             self.stop_listening(name)
         for connection in list(self._connections):
-            connection.close() if connection.idle else connection.abort()
+            connection.close(at_once=not connection.idle)

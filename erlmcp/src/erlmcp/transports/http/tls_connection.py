@@ -44,10 +44,11 @@ class TlsHttpConnection(HttpConnection):
         self.write_answer(b"%bcontent-length: %d\r\n\r\n%b" % (head, len(payload), payload))
         self._deadline.set("keep-alive")
 
-    def close(self) -> None:
+    def close(self, *, at_once: bool = False) -> None:
         """Say goodbye; a client that does not answer it cannot keep the connection."""
-        super().close()
-        self._deadline.set("linger")
+        super().close(at_once=at_once)
+        if not at_once:
+            self._deadline.set("linger")
 
     def _linger(self) -> None:
         super()._linger()
@@ -56,7 +57,7 @@ class TlsHttpConnection(HttpConnection):
 
     def _time_is_up(self, expired: str) -> None:
         if expired == "flush" or (expired == "linger" and not self._has_unsent()):
-            self.abort()
+            self.close(at_once=True)
         else:
             super()._time_is_up(expired)
 

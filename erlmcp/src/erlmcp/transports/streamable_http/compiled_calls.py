@@ -103,7 +103,7 @@ class CompiledCalls:
             if session is None:
                 return False
             era, version = HANDSHAKE, session.facts.protocol_version
-        if service.call_wait_s(wire.peer, principal):
+        if service.call_wait_s(wire.client_of(known), principal):
             return False  # nothing was taken; the ordinary way finds the same and says it
         began = time.perf_counter()
         correlation = Correlation.of(passing) if passing else Correlation()

@@ -19,6 +19,7 @@ from erlmcp.edge.addresses import is_this_machine, network_of
 from erlmcp.edge.auth.scopes import ScopeRules
 from erlmcp.edge.bans import MALFORMED, Bans
 from erlmcp.edge.connection_limit import ConnectionLimit
+from erlmcp.edge.proxies import Proxies
 from erlmcp.edge.rate_limit import CALLS, RateLimit
 from erlmcp.edge.shedding import Shedding
 from erlmcp.protocol.faults import OVERLOADED, RATE_LIMITED, TOO_MANY_STREAMS, Fault
@@ -91,8 +92,9 @@ class Service:
         self.draining = False
         self.rate_limit = RateLimit(settings.limits, self.loop.time)
         self.shedding = Shedding(settings.limits, self.loop)
-        self.bans = Bans(settings, meter, bus)
-        self.connection_limit = ConnectionLimit(settings, meter, self.bans)
+        proxies = Proxies(settings.http)
+        self.bans = Bans(settings, meter, bus, proxies)
+        self.connection_limit = ConnectionLimit(settings, meter, self.bans, proxies)
         self.scopes = ScopeRules.of(settings.auth)
         self._access = AccessLog(__name__, self.loop, settings.log) if settings.log.access else None
         self._max_in_flight = settings.limits.max_in_flight
