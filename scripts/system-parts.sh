@@ -45,6 +45,7 @@ need openssl openssl
 need promtool prometheus
 need amtool prometheus-alertmanager
 need redis-server redis-server
+need /usr/sbin/haproxy haproxy
 need systemd-analyze systemd
 need ip iproute2
 need chromium chromium

@@ -99,3 +99,8 @@ def test_whatever_stands_there_is_an_address_or_the_proxy(text, is_standard):
 def test_what_is_no_network_is_refused(text):
     with pytest.raises(ValidationError, match="an address or a network"):
         HttpSettings(trusted_proxies=(text,))
+
+
+def test_a_server_that_would_let_nobody_in_is_refused():
+    with pytest.raises(ValidationError, match="only with trusted_proxies"):
+        HttpSettings(proxy_protocol=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from erlmcp.config.auth_settings import AuthSettings
 from erlmcp.config.log_settings import LogSettings
@@ -59,12 +59,23 @@ class HttpSettings(_Section):
         description="The header field in which these proxies write the address of their client; the other"
         " one is ignored.",
     )
+    proxy_protocol: bool = Field(
+        False,
+        description="Whether these proxies begin each connection with a PROXY header (version 1 or 2), over"
+        " HTTP and TCP; then whoever does not is closed, and so is whoever is no trusted proxy.",
+    )
     max_pipelined: int = Field(
         16, ge=1, description="Requests read ahead on one connection; then reading pauses."
     )
     max_stream_buffer_bytes: int = Field(
         1024 * 1024, ge=1024, description="Unsent bytes of one stream; a slower reader is cut."
     )
+
+    @model_validator(mode="after")
+    def _somebody_introduces(self) -> HttpSettings:
+        if self.proxy_protocol and not self.trusted_proxies:
+            raise ValueError("proxy_protocol only with trusted_proxies, since nobody else is let in then")
+        return self
 
 
 class McpSettings(_Section):

@@ -25,7 +25,11 @@ class ConnectionLimit:
 
     def __init__(self, settings: Settings, meter: Meter, bans: Bans, proxies: Proxies) -> None:
         self._most = settings.http.max_connections_per_address
-        self._only_proxies = settings.tls.terminated_by_proxy and not settings.tls.certificate
+        self._only_proxies = (
+            settings.tls.terminated_by_proxy
+            and not settings.tls.certificate
+            and not settings.http.proxy_protocol  # it lets in nobody else itself
+        )
         self._counts_loopback = settings.limits.loopback
         self._meter = meter
         self.bans = bans

@@ -33,6 +33,7 @@ from erlmcp.transports.duplex.channels import Channels
 from erlmcp.transports.guest_threads import GuestThreads
 from erlmcp.transports.http.server import HttpServer
 from erlmcp.transports.injection import Injection
+from erlmcp.transports.introduced import Introductions
 from erlmcp.transports.legacy_sse.endpoint import SseEndpoint
 from erlmcp.transports.resource_metadata import ResourceMetadata
 from erlmcp.transports.routes import Routes
@@ -110,6 +111,10 @@ class GuestRuntime:
         self._http = HttpServer(
             settings.http, meter, routes.handle, self._service.turned_away, self._service.connection_limit
         )
+        self._introductions: Introductions | None = None
+        if settings.http.proxy_protocol:
+            proxies = self._service.connection_limit.proxies
+            self._introductions = Introductions(proxies, meter, settings.http.header_timeout_s)
         self._secured = (
             Secured(identity, settings, meter, self._service.bans) if identity is not None else None
         )
@@ -178,8 +183,12 @@ class GuestRuntime:
         The listener named ``TCP`` speaks lines, all others HTTP; all but the one named ``PRIVATE`` inside TLS
         when there is an identity.
         """
-        secured = None if name == PRIVATE else self._secured
-        (self._tcp if name == TCP else self._http).listen(sock, name, secured)
+        server = self._tcp if name == TCP else self._http
+        if name == PRIVATE:
+            server.listen(sock, name)
+        else:
+            before = self._introductions.before if self._introductions is not None else None
+            server.listen(sock, name, self._secured, before)
 
     def renew_identity(self, identity: Identity) -> None:
         """Prove ourselves to new clients with this; those that are connected notice nothing.
@@ -217,6 +226,7 @@ class GuestRuntime:
         """What is going on now."""
         connections = self._http.connections + self._tcp.connections + self._websocket.connections
         connections += self._secured.handshakes if self._secured is not None else 0
+        connections += self._introductions.waiting if self._introductions is not None else 0
         in_flight = self._service.in_flight + self._guest_routes.in_flight + self._service.tasks.running
         in_flight += self._admission.waiting if self._admission is not None else 0
         return Counts(in_flight, connections, self._service.streams)
@@ -231,6 +241,8 @@ class GuestRuntime:
                     await self._admission.close()
                 if self._gate is not None:
                     await self._gate.close()
+                if self._introductions is not None:
+                    self._introductions.close()
                 if self._secured is not None:
                     self._secured.close()
                 self._tcp.close()

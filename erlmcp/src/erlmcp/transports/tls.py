@@ -1,4 +1,4 @@
-"""Accepting connections that speak TLS, in place of ``erlmcp.transports.accepting``.
+"""The TLS of connections that were accepted by ``erlmcp.transports.accepting``.
 
 asyncio would bind a listening socket to one context for good and count no handshake. Here each connection
 takes the context that is in force when it comes, handshakes are bounded in time and number, and a client that
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import socket
 import ssl
 from collections.abc import Callable
@@ -22,17 +21,11 @@ from erlmcp.edge.bans import Bans
 from erlmcp.edge.tls import Identity, accepted, server_context
 from erlmcp.telemetry.logs import Log
 from erlmcp.telemetry.meter import Meter
-
-ACCEPTS_AT_ONCE: Final = 64
-"""Connections taken in one turn of the loop; those that are open get their turn in between."""
-
-EXHAUSTED_PAUSE_S: Final = 1.0
-"""How long nothing is accepted after the process or the machine has run out of descriptors or memory."""
+from erlmcp.transports.accepting import Take
 
 LINGER_S: Final = 2.0
 """How long a client that does not speak TLS may take to read why it is turned away."""
 
-_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _HANDSHAKE: Final = 0x16
 """First byte of every TLS connection: the type of a record that carries a handshake (RFC 8446, 5.1)."""
 
@@ -123,6 +116,10 @@ class Secured:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
+    def taking(self, spoken: Spoken, make_protocol: Callable[[], asyncio.Protocol]) -> Take:
+        """Takes connections into TLS and leaves them to a new protocol."""
+        return lambda connection, address: self.take(connection, address, spoken, make_protocol)
+
     def close(self) -> None:
         """End the handshakes that run."""
         for task in self._running:
@@ -187,53 +184,3 @@ class Secured:
 def _settle(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
-
-
-class TlsAccepting:
-    """Accepting on one listening socket, until told to stop; the socket stays the caller's."""
-
-    def __init__(
-        self,
-        sock: socket.socket,
-        secured: Secured,
-        spoken: Spoken,
-        make_protocol: Callable[[], asyncio.Protocol],
-    ) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._listener = sock.dup()
-        self._listener.setblocking(False)
-        self._secured = secured
-        self._spoken = spoken
-        self._make_protocol = make_protocol
-        self._resuming: asyncio.TimerHandle | None = None
-        self._resume()
-
-    def stop(self) -> None:
-        """Accept no more; handshakes that run go on."""
-        if self._resuming is not None:
-            self._resuming.cancel()
-        self._loop.remove_reader(self._listener)
-        self._listener.close()
-
-    def _resume(self) -> None:
-        self._resuming = None
-        self._loop.add_reader(self._listener, self._accept)
-
-    def _pause(self, fault: OSError) -> None:
-        log.error("tls.cannot-accept", fault=fault.strerror, pause_s=EXHAUSTED_PAUSE_S)
-        self._loop.remove_reader(self._listener)
-        self._resuming = self._loop.call_later(EXHAUSTED_PAUSE_S, self._resume)
-
-    def _accept(self) -> None:
-        for _ in range(ACCEPTS_AT_ONCE):
-            try:
-                connection, peer = self._listener.accept()
-            except (BlockingIOError, ConnectionAbortedError):
-                return  # another worker was quicker, or the client gave up
-            except OSError as fault:
-                if fault.errno not in _EXHAUSTED:
-                    raise
-                self._pause(fault)
-                return
-            address = str(peer[0]) if isinstance(peer, tuple) else ""
-            self._secured.take(connection, address, self._spoken, self._make_protocol)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from authority import Authority
 
-from erlmcp.transports import tls
+from erlmcp.transports import accepting, tls
 from erlmcp.transports.runtime import PRIVATE, TCP
 
 pytestmark = pytest.mark.anyio
@@ -147,7 +147,7 @@ async def test_open_connections_are_limited_as_without_tls(serve):
 
 
 async def test_a_process_out_of_descriptors_accepts_again_when_it_has_some(serve, raw, monkeypatch, caplog):
-    monkeypatch.setattr(tls, "EXHAUSTED_PAUSE_S", 0.05)
+    monkeypatch.setattr(accepting, "EXHAUSTED_PAUSE_S", 0.05)
     served = await serve()
     client = socket.socket()
     client.setblocking(False)
@@ -159,7 +159,7 @@ async def test_a_process_out_of_descriptors_accepts_again_when_it_has_some(serve
             while True:
                 hogs.append(os.dup(client.fileno()))
         await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", served.port))
-        await raw.until(lambda: "tls.cannot-accept" in caplog.text)
+        await raw.until(lambda: "listener.cannot-accept" in caplog.text)
     finally:
         for hog in hogs:
             os.close(hog)

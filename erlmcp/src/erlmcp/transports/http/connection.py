@@ -13,6 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from erlmcp.telemetry.correlation import Correlation
+from erlmcp.transports.accepting import address_of
 from erlmcp.transports.http import heads
 from erlmcp.transports.http.deadline import Deadline
 from erlmcp.transports.http.exchange import Exchange
@@ -57,8 +58,7 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, or close it at once when there are too many."""
         self._transport = transport = cast("asyncio.Transport", transport)  # uvloop has its own class
-        peer = transport.get_extra_info("peername")
-        self.peer = peer[0] if isinstance(peer, tuple) else ""
+        self.peer = address_of(transport)
         if not self._server.admit(self):
             self._closing = True
             transport.abort()

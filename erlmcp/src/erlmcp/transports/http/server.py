@@ -20,14 +20,14 @@ from erlmcp.protocol.headers import Headers
 from erlmcp.telemetry.correlation import Correlation
 from erlmcp.telemetry.descriptors import connections_that_fit
 from erlmcp.telemetry.meter import Meter
-from erlmcp.transports.accepting import Accepting
+from erlmcp.transports.accepting import Accepting, SocketAccepting, Take, listen_with
 from erlmcp.transports.http import heads
 from erlmcp.transports.http.connection import HttpConnection
 from erlmcp.transports.http.exchange import Exchange
 from erlmcp.transports.http.known_heads import KnownHead, KnownHeads
 from erlmcp.transports.http.tls_connection import TlsHttpConnection
 from erlmcp.transports.outbox import Outbox
-from erlmcp.transports.tls import HTTP, Secured, TlsAccepting
+from erlmcp.transports.tls import HTTP, Secured
 
 LINGER_S: Final = 2.0
 """How long bytes of a refused request are read and dropped, so that the client can read the answer."""
@@ -68,7 +68,7 @@ class HttpServer:
         self._connections: set[HttpConnection] = set()
         if connection_limit is not None:
             connection_limit.bans.when_banned(self.drop)
-        self._accepting: dict[str, Accepting | TlsAccepting] = {}
+        self._accepting: dict[str, Accepting | SocketAccepting] = {}
         self._date = b""
         self._date_until = 0.0
         self._json_head = b""
@@ -78,15 +78,21 @@ class HttpServer:
         """How many connections are open."""
         return len(self._connections)
 
-    def listen(self, sock: socket.socket, name: str, secured: Secured | None = None) -> None:
+    def listen(
+        self,
+        sock: socket.socket,
+        name: str,
+        secured: Secured | None = None,
+        before: Callable[[Take], Take] | None = None,
+    ) -> None:
         """Accept connections from a socket that already listens; it stays the caller's."""
         if name in self._accepting:
             return
-        if secured is None:
-            self._accepting[name] = Accepting(self.loop, sock, lambda: HttpConnection(self))
-        else:
+        secure = None
+        if secured is not None:
             hsts = secured.hsts
-            self._accepting[name] = TlsAccepting(sock, secured, HTTP, lambda: TlsHttpConnection(self, hsts))
+            secure = secured.taking(HTTP, lambda: TlsHttpConnection(self, hsts))
+        self._accepting[name] = listen_with(self.loop, sock, lambda: HttpConnection(self), secure, before)
 
     def stop_listening(self, name: str) -> None:
         """Accept no more from a socket; connections stay."""

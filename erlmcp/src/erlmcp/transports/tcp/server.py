@@ -9,20 +9,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from collections.abc import Callable
 from typing import Final
 
 from erlmcp.edge.auth.gate import Gate
 from erlmcp.edge.bans import BAD_TOKEN
 from erlmcp.protocol.grants import Denial, Grant
 from erlmcp.telemetry.logs import Log
-from erlmcp.transports.accepting import Accepting
+from erlmcp.transports.accepting import Accepting, SocketAccepting, Take, address_of, listen_with
 from erlmcp.transports.admission import NOBODY_KNOWS
 from erlmcp.transports.duplex.channels import Channels
 from erlmcp.transports.duplex.line_wire import LineWire
 from erlmcp.transports.duplex.peer import Peer
 from erlmcp.transports.duplex.stream_wire import both
 from erlmcp.transports.tcp.greeting import MALFORMED, MAX_LINE_BYTES, fault_of, token_in_line
-from erlmcp.transports.tls import LINES, Secured, TlsAccepting
+from erlmcp.transports.tls import LINES, Secured
 
 TRANSPORT: Final = "tcp"
 log = Log(__name__)
@@ -50,8 +51,7 @@ class TcpWire(LineWire):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, or close it at once when there are too many."""
         both_ways = both(transport)
-        peer = transport.get_extra_info("peername")
-        address = str(peer[0]) if isinstance(peer, tuple) else ""
+        address = address_of(transport)
         if not self._channels.has_room or not self._service.connection_limit.has_room(address):
             self._leaving = True
             both_ways.abort()
@@ -161,21 +161,26 @@ class TcpServer:
     def __init__(self, channels: Channels) -> None:
         self.channels = channels
         self.wires: set[TcpWire] = set()
-        self._accepting: dict[str, Accepting | TlsAccepting] = {}
+        self._accepting: dict[str, Accepting | SocketAccepting] = {}
 
     @property
     def connections(self) -> int:
         """How many connections are open."""
         return len(self.wires)
 
-    def listen(self, sock: socket.socket, name: str, secured: Secured | None = None) -> None:
+    def listen(
+        self,
+        sock: socket.socket,
+        name: str,
+        secured: Secured | None = None,
+        before: Callable[[Take], Take] | None = None,
+    ) -> None:
         """Accept connections from a socket that already listens; it stays the caller's."""
         if name in self._accepting:
             return
-        if secured is None:
-            self._accepting[name] = Accepting(self.channels.service.loop, sock, lambda: TcpWire(self))
-        else:
-            self._accepting[name] = TlsAccepting(sock, secured, LINES, lambda: TcpWire(self))
+        secure = None if secured is None else secured.taking(LINES, lambda: TcpWire(self))
+        loop = self.channels.service.loop
+        self._accepting[name] = listen_with(loop, sock, lambda: TcpWire(self), secure, before)
 
     def stop_listening(self, name: str) -> None:
         """Accept no more from a socket; connections stay."""
