@@ -20,6 +20,7 @@ from erlmcp.config.injected_fault import NAMES as FAULTS
 
 DEFAULT_HTTP = "127.0.0.1:8080"
 DEFAULT_ADMIN = "127.0.0.1:9090"
+DEFAULT_ISSUER = "127.0.0.1:9400"
 
 app = typer.Typer(
     name="erlmcp",
@@ -112,6 +113,27 @@ def token(
     made, line = new_token(name, tuple(scope or ()))
     typer.echo(made)
     typer.echo(line, err=True)
+
+
+@app.command("dev-issuer")
+def dev_issuer(
+    http: Annotated[str, typer.Option(help="HOST:PORT of the issuer, on this machine.")] = DEFAULT_ISSUER,
+    audience: Annotated[
+        str,
+        typer.Option(
+            help="For whom tokens are made whose client does not say; auth.resource of the configuration if"
+            " not given."
+        ),
+    ] = "",
+    opaque: Annotated[
+        bool, typer.Option("--opaque", help="Tokens that must be asked about, and no JWTs.")
+    ] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Give everybody a token who asks, to try a server with access tokens; refuses to run in production."""
+    from erlmcp.cli.dev_issuer import run
+
+    run(http, config, audience, opaque=opaque)
 
 
 @app.command()

@@ -101,10 +101,23 @@ def check(settings: Settings, environ: Mapping[str, str]) -> None:
         from erlmcp.edge.auth import gate
 
         gate.check(settings.auth)
+        _require_real_issuers(settings)
     if settings.tls != TlsSettings():
         from erlmcp.edge.certificates import read
 
         read(settings.tls, utc_now())
+
+
+def _require_real_issuers(settings: Settings) -> None:
+    """An issuer that is plain HTTP on this machine is one for tests, such as ``erlmcp dev-issuer``."""
+    for each in settings.auth.issuers:
+        if settings.environment == "production" and each.issuer.startswith("http://"):
+            raise ErlmcpError(
+                "auth.test-issuer",
+                f"tokens of a test issuer would be good in production, got {each.issuer}; expected an issuer"
+                " that begins with https://",
+                hint='name the real one, or set environment = "development"',
+            )
 
 
 def open_log(settings: LogSettings) -> LogFile | None:
