@@ -156,3 +156,22 @@ def test_the_bus_is_counted(both, until):
     until(lambda: here.sample("erlmcp_bus_events_total", fate="heard") > 0)
     assert here.sample("erlmcp_bus_events_total", fate="dropped") == 0
     assert 0 < here.sample("erlmcp_bus_round_trip_seconds") < 1
+
+
+def test_a_client_has_one_rate_at_both_hosts(host, tools, until):
+    """Each would let sixty pass alone; what one has let pass the other hears before its own are gone."""
+    limits = {"SHARED": "true", "REQUESTS_PER_S": "0.001", "BURST": "60"}
+    pair = [host(env={f"ERLMCP_LIMITS__{name}": value for name, value in limits.items()}) for _ in range(2)]
+    for each in pair:
+        each.started()
+    until(lambda: all(tools.hears(each, 1) for each in pair))
+    here, there = pair
+    assert [is_served(here) for _ in range(61)] == [True] * 60 + [False]
+    passed = []
+    until(lambda: passed.append(is_served(there)) or not passed[-1])
+    assert sum(passed) < 60
+
+
+def is_served(server):
+    """Whether it has the right to be heard; without a session there is not more to be had."""
+    return server.connect().handshake("ping", {}).status != 429

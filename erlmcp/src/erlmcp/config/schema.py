@@ -154,6 +154,11 @@ class LimitSettings(_Section):
         " machine without a token, unless loopback.",
     )
     calls_burst: int = Field(2_000, ge=1, description="Such calls of a client that may come at once.")
+    shared: bool = Field(
+        False,
+        description="Whether all workers, and all hosts that share a bus, count the rates together. Each else"
+        " counts for itself.",
+    )
     shed_lag_s: float = Field(
         1.0,
         ge=0,

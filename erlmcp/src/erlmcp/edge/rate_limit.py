@@ -1,7 +1,8 @@
 """How often clients may ask: token buckets for each address, for each client and for all, in this process.
 
 A client is whoever its access token stands for, else its address. A request that one bucket refuses takes
-nothing from the others. How many connections an address may hold is ``erlmcp.edge.connection_limit``.
+nothing from the others. That several workers and hosts count together is ``shared_rates``; how many
+connections an address may hold is ``connection_limit``.
 """
 
 from __future__ import annotations
@@ -30,14 +31,15 @@ class Rate:
     def __init__(self, per_s: float, burst: int) -> None:
         self._per_s = per_s
         self._burst = float(burst)
-        self._buckets: OrderedDict[str, list[float]] = OrderedDict()  # tokens, and when they were counted
+        self._buckets: OrderedDict[str, list[float]] = OrderedDict()
+        """Tokens, when they were counted, and how many were taken that nobody was told of."""
         self._latest: str | None = None
 
     def refill(self, name: str, now: float) -> list[float]:
         """The bucket of a name as it is now; its first member is how many tokens are in it."""
         bucket = self._buckets.get(name)
         if bucket is None:
-            bucket = self._buckets[name] = [self._burst, now]
+            bucket = self._buckets[name] = [self._burst, now, 0.0]
             if len(self._buckets) > MAX_CLIENTS:
                 self._buckets.popitem(last=False)
         elif name != self._latest:
@@ -48,6 +50,23 @@ class Rate:
             tokens = self._burst
         bucket[0], bucket[1] = tokens, now
         return bucket
+
+    def taken(self, most: int) -> list[tuple[str, int]]:
+        """How many tokens were taken of which bucket since this was last asked.
+
+        Of so many names at most: those that took the most. The others are told the next time.
+        """
+        named = [(name, int(bucket[2])) for name, bucket in self._buckets.items() if bucket[2]]
+        if len(named) > most:
+            named = sorted(named, key=lambda each: each[1], reverse=True)[:most]
+        for name, _ in named:
+            self._buckets[name][2] = 0.0
+        return named
+
+    def spend(self, name: str, count: int, now: float) -> None:
+        """Somebody else has taken tokens that are ours as well. A bucket may owe as many as it can hold."""
+        bucket = self.refill(name, now)
+        bucket[0] = max(bucket[0] - count, -self._burst)
 
     def wait_s(self, tokens: float) -> int:
         """Whole seconds until a bucket with so few tokens has one."""
@@ -63,6 +82,13 @@ class RateLimit:
         self._client = _rate(settings.client_requests_per_s, settings.client_burst)
         self._total = _rate(settings.total_requests_per_s, settings.total_burst)
         self._calls = _rate(settings.calls_per_s, settings.calls_burst)
+        every = {
+            "address": self._address,
+            "client": self._client,
+            "total": self._total,
+            "calls": self._calls,
+        }
+        self.rates = {kind: rate for kind, rate in every.items() if rate is not None}
         self.enabled = any((self._address, self._client, self._total))
 
     def wait_s(self, address: str, principal: str = "") -> int:
@@ -80,6 +106,7 @@ class RateLimit:
             if bucket[0] < 1.0:
                 return self._address.wait_s(bucket[0])
             bucket[0] -= 1.0
+            bucket[2] += 1.0
             return 0
         return self._take(
             ((self._address, network), (self._client, principal or network), (self._total, _ALL))
@@ -97,6 +124,7 @@ class RateLimit:
         if bucket[0] < 1.0:
             return self._calls.wait_s(bucket[0])
         bucket[0] -= 1.0
+        bucket[2] += 1.0
         return 0
 
     def guess_wait_s(self, address: str) -> int:
@@ -118,6 +146,7 @@ class RateLimit:
         if not wait_s:
             for bucket in taken:
                 bucket[0] -= 1.0
+                bucket[2] += 1.0
         return wait_s
 
 

@@ -46,6 +46,7 @@ QUESTION_TAKEN = "question-taken"
 WORKER_GONE = "worker-gone"
 BUS_GAP = "bus-gap"
 BANNED = "banned"
+RATES_TAKEN = "rates-taken"
 
 CHANGES = frozenset({TOOLS, PROMPTS, RESOURCES, RESOURCE_UPDATED})
 """Two equal ones that wait mean the same as one."""
@@ -83,6 +84,7 @@ KINDS = frozenset(
         WORKER_GONE,
         BUS_GAP,
         BANNED,
+        RATES_TAKEN,
         LOG_LEVELS,
     }
 )
@@ -122,7 +124,8 @@ class BusEvent(msgspec.Struct, frozen=True):
     ``session-question`` has a session's id as key and, as data, a request for its client with the key of the
     one who waits for the answer, which ``question-taken`` repeats with the name of the worker that has passed
     it on; ``worker-gone`` has the beginning of the names of workers that have ended; ``bus-gap`` says that
-    events of other hosts may have been missed; ``banned`` has an address from which nobody is let in.
+    events of other hosts may have been missed; ``banned`` has an address from which nobody is let in;
+    ``rates-taken`` has a worker as key, and what it has let pass as data.
     """
 
     kind: str

@@ -21,6 +21,7 @@ from erlmcp.edge.bans import MALFORMED, Bans
 from erlmcp.edge.connection_limit import ConnectionLimit
 from erlmcp.edge.proxies import Proxies
 from erlmcp.edge.rate_limit import CALLS, RateLimit
+from erlmcp.edge.shared_rates import SharedRates
 from erlmcp.edge.shedding import Shedding
 from erlmcp.protocol.faults import OVERLOADED, RATE_LIMITED, TOO_MANY_STREAMS, Fault
 from erlmcp.protocol.grants import Grant
@@ -91,6 +92,9 @@ class Service:
         """What an injected fault does before a request is served."""
         self.draining = False
         self.rate_limit = RateLimit(settings.limits, self.loop.time)
+        self._shared_rates: SharedRates | None = None
+        if settings.limits.shared:
+            self._shared_rates = SharedRates(self.rate_limit.rates, bus, self.loop, self.loop.time)
         self.shedding = Shedding(settings.limits, self.loop)
         proxies = Proxies(settings.http)
         self.bans = Bans(settings, meter, bus, proxies)
@@ -326,6 +330,8 @@ class Service:
         self.turn.close()
         self.bans.close()
         self.shedding.close()
+        if self._shared_rates is not None:
+            self._shared_rates.close()
         if self._ticker is not None:
             self._ticker.cancel()
         if self._access is not None:
