@@ -208,3 +208,9 @@ def test_what_is_no_clear_yes_is_unhealthy(status, body, code):
     thread.join(timeout=20)
     other.server_close()
     assert done.returncode == code
+
+
+@pytest.mark.parametrize(("environment", "code"), [("production", 2), ("development", 0)])
+def test_everything_is_not_logged_in_production(environment, code):
+    done = _run("check-config", env={"ERLMCP_ENVIRONMENT": environment, "ERLMCP_LOG__LEVEL": "debug"})
+    assert (done.returncode, "config.debug-in-production" in done.stderr) == (code, code == 2)

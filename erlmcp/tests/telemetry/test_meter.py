@@ -50,6 +50,8 @@ def test_a_refused_request_is_counted_but_not_timed():
         "requests": [["tools/call", "modern", "streamable-http", "client_error", 1]],
         "durations": {},
         "rejected": {"rate": 1},
+        "tokens": {},
+        "bytes": {"received": 0, "sent": 0},
         "blocked": [],
         "tools": {},
     }

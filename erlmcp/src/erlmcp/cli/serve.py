@@ -95,6 +95,7 @@ def check(settings: Settings, environ: Mapping[str, str]) -> None:
     Raises:
         ErlmcpError: what would keep a server from starting.
     """
+    _require_no_debug(settings)
     session_keys(environ)
     bus_access(settings.bus, environ)
     if settings.auth != AuthSettings():
@@ -106,6 +107,16 @@ def check(settings: Settings, environ: Mapping[str, str]) -> None:
         from erlmcp.edge.certificates import read
 
         read(settings.tls, utc_now())
+
+
+def _require_no_debug(settings: Settings) -> None:
+    """At run time an operator may still ask for it, which is logged with who did."""
+    if settings.environment == "production" and settings.log.level == "debug":
+        raise ErlmcpError(
+            "config.debug-in-production",
+            "everything would be logged in production, got log.level debug; expected info or less",
+            hint='set log.level = "info"; a running server takes another level through its control socket',
+        )
 
 
 def _require_real_issuers(settings: Settings) -> None:

@@ -100,6 +100,11 @@ class Denial(msgspec.Struct, frozen=True):
     scopes: tuple[str, ...] = ()
 
     @property
+    def outcome(self) -> str:
+        """How the meter counts it."""
+        return self.error.replace("_", "-") or "no-token"
+
+    @property
     def is_offence(self) -> bool:
         """Whether a client that goes on so is guessing, and not only one that has no token yet or too few
         scopes."""

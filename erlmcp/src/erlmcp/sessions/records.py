@@ -89,6 +89,10 @@ class SessionRecords:
             return 0.0
         return self._idle_s - (now - next(iter(self._used.values())))
 
+    def __len__(self) -> int:
+        """Sessions in use."""
+        return len(self._used)
+
     def use_if_alive(self, facts: SessionFacts) -> bool:
         """Whether a session has not ended, is in use and not too old; then it is in use now."""
         sid, created_at = facts.sid, facts.created_at

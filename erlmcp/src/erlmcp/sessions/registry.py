@@ -50,6 +50,10 @@ class Sessions:
         self.full_for_s = self._records.full_for_s
         bus.publish(BusEvent(NEWCOMER))
 
+    def __len__(self) -> int:
+        """Sessions in use, at whatever worker."""
+        return len(self._records)
+
     @property
     def ring_version(self) -> int:
         """Grows when the keys are replaced: an id that was opened before may be unknown now."""

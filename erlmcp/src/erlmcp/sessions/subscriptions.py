@@ -70,6 +70,9 @@ class Subscriptions:
         self._decoder = msgspec.msgpack.Decoder(list[str])
         self._unsubscribe = bus.subscribe(self._hear)
 
+    def __len__(self) -> int:
+        return self._count
+
     def add(self, sid: str, uri: str) -> None:
         """Subscribe a session, at every worker; twice is once.
 

@@ -15,7 +15,8 @@ def counted(
 ) -> GenerationMetrics:
     """The sum over the workers that live and those that have ended.
 
-    The lag is that of the slowest; a worker that says nothing lags for as long.
+    The lag is that of the slowest; a worker that says nothing lags for as long. Sessions and what they have
+    subscribed to are known to all workers, and counted once.
     """
     reports = [worker.report for worker in workers if worker.report is not None]
     lags_s = [report.loop_lag_s for report in reports]
@@ -29,6 +30,9 @@ def counted(
         in_flight=sum(report.in_flight for report in reports),
         connections=sum(report.connections for report in reports),
         streams=sum(report.streams for report in reports),
+        sessions=max((report.sessions for report in reports), default=0),
+        subscriptions=max((report.subscriptions for report in reports), default=0)
+        + sum(report.channel_subscriptions for report in reports),
         threads_busy=sum(report.threads_busy for report in reports),
         threads_lost=sum(report.threads_lost for report in reports),
         resident_memory_bytes=sum(report.resident_memory_bytes for report in reports),

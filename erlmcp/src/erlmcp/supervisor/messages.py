@@ -103,6 +103,12 @@ class Report(msgspec.Struct, frozen=True, tag="report"):
     """Handlers that run in threads."""
     threads_lost: int = 0
     """Those whose calls are over."""
+    sessions: int = 0
+    """That are in use, at whatever worker."""
+    subscriptions: int = 0
+    """Theirs."""
+    channel_subscriptions: int = 0
+    """Of the channels of this worker alone."""
     is_worn: bool = False
     """It has lost so many that another worker should take its place."""
 

@@ -39,6 +39,8 @@ class GenerationMetrics:
     loop_lag_s: float = 0.0
     threads_busy: int = 0
     threads_lost: int = 0
+    sessions: int = 0
+    subscriptions: int = 0
 
     @classmethod
     def of_the_past(cls, name: str, totals: Totals) -> GenerationMetrics:
@@ -154,6 +156,26 @@ class _Page(Collector):
         yield requests
         yield durations
         yield rejected
+        yield from self._traffic()
+
+    def _traffic(self) -> Iterator[Metric]:
+        tokens = CounterMetricFamily(
+            "erlmcp_auth",
+            "Judgements of access tokens, by what they were.",
+            labels=["generation", "outcome"],
+        )
+        received = CounterMetricFamily(
+            "erlmcp_received_bytes", "Bytes that clients have sent.", labels=["generation"]
+        )
+        sent = CounterMetricFamily("erlmcp_sent_bytes", "Bytes sent to clients.", labels=["generation"])
+        for each in self._generations:
+            for outcome, count in sorted(each.counts.tokens.items()):
+                tokens.add_metric([each.generation, outcome], count)
+            received.add_metric([each.generation], each.counts.bytes["received"])
+            sent.add_metric([each.generation], each.counts.bytes["sent"])
+        yield tokens
+        yield received
+        yield sent
 
     def _tools(self) -> Iterator[Metric]:
         calls = CounterMetricFamily(
@@ -207,6 +229,8 @@ class _Page(Collector):
             ("erlmcp_in_flight_requests", "Requests being handled.", "in_flight"),
             ("erlmcp_connections", "Open connections.", "connections"),
             ("erlmcp_streams", "Open streams.", "streams"),
+            ("erlmcp_sessions", "Sessions in use.", "sessions"),
+            ("erlmcp_subscriptions", "Resources that clients have subscribed to.", "subscriptions"),
             ("erlmcp_threads_busy", "Handlers that run in threads.", "threads_busy"),
             (
                 "erlmcp_threads_lost",

@@ -67,6 +67,10 @@ class Meter:
         self._rejected: Counter[str] = Counter()
         self._blocked: dict[tuple[str, str], tuple[int, float]] = {}
         self._tools: dict[str, ToolCount] = {}
+        self._judged: Counter[str] = Counter()
+        self.received_bytes = 0
+        """Of clients, as they came over the public listeners inside TLS, if there is any."""
+        self.sent_bytes = 0
 
     def finished(
         self,
@@ -113,6 +117,10 @@ class Meter:
         """Something was turned away or cut before or beside a request. ``reason`` is a fixed word."""
         self._rejected[reason] += 1
 
+    def token_judged(self, outcome: str) -> None:
+        """An access token was judged, or none came. ``outcome`` is a fixed word."""
+        self._judged[outcome] += 1
+
     def blocked(self, method: str, name: str, seconds: float) -> None:
         """A call has kept the event loop from turning for so long; said by another thread than the loop's."""
         add_blocked(self._blocked, (method, name), 1, seconds)
@@ -122,8 +130,9 @@ class Meter:
 
         ``requests`` is a list of ``[method, era, transport, outcome, count]``; ``durations`` maps a method to
         ``{"buckets": counts for each of BUCKETS_S and one beyond, not cumulative; "sum_s"}``; ``rejected``
-        maps a reason to a count; ``blocked`` is a list of ``[method, name, count, seconds]``;
-        ``tools`` maps a name to the same as a duration and ``outcomes``, a count for each.
+        maps a reason to a count, ``tokens`` an outcome and ``bytes`` a direction; ``blocked`` is a list of
+        ``[method, name, count, seconds]``; ``tools`` maps a name to the same as a duration and ``outcomes``,
+        a count for each.
         """
         return {
             "requests": [[*labels, count] for labels, count in self._requests.items()],
@@ -132,6 +141,8 @@ class Meter:
                 for method, histogram in self._durations.items()
             },
             "rejected": dict(self._rejected),
+            "tokens": dict(self._judged),
+            "bytes": {"received": self.received_bytes, "sent": self.sent_bytes},
             "blocked": [[*call, *sums] for call, sums in list(self._blocked.items())],
             "tools": {
                 name: {

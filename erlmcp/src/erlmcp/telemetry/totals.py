@@ -21,6 +21,8 @@ class Counts:
         requests: by method, era, transport and outcome.
         durations: histogram by method.
         rejected: by reason.
+        tokens: judgements of access tokens, by outcome.
+        bytes: by direction, ``received`` and ``sent``.
         blocked: how often, and how many seconds, a call kept the event loop from turning, by method and name.
         tools: calls by the name of the tool.
         dependencies: calls of what the guest depends on, by name.
@@ -30,6 +32,8 @@ class Counts:
     requests: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
     durations: dict[str, Histogram] = field(default_factory=dict)
     rejected: Counter[str] = field(default_factory=Counter)
+    tokens: Counter[str] = field(default_factory=Counter)
+    bytes: Counter[str] = field(default_factory=Counter)
     blocked: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
     tools: dict[str, ToolCount] = field(default_factory=dict)
     dependencies: dict[str, ToolCount] = field(default_factory=dict)
@@ -42,6 +46,8 @@ class Counts:
         for method, data in snapshot.get("durations", {}).items():
             self._add_duration(method, data["buckets"], data["sum_s"])
         self.rejected.update(snapshot.get("rejected", {}))
+        self.tokens.update(snapshot.get("tokens", {}))
+        self.bytes.update(snapshot.get("bytes", {}))
         for method, name, count, seconds in snapshot.get("blocked", ()):
             add_blocked(self.blocked, (method, name), count, seconds)
         for name, tool in snapshot.get("tools", {}).items():
@@ -56,6 +62,8 @@ class Counts:
         for method, histogram in other.durations.items():
             self._add_duration(method, histogram.buckets, histogram.sum_s)
         self.rejected.update(other.rejected)
+        self.tokens.update(other.tokens)
+        self.bytes.update(other.bytes)
         for call, (count, seconds) in other.blocked.items():
             add_blocked(self.blocked, call, count, seconds)
         for name, tool in other.tools.items():

@@ -100,11 +100,13 @@ class Admission:
         if isinstance(verdict, Denial):
             self.deny(exchange, verdict)
         else:
+            self._meter.token_judged("accepted")
             exchange.request.grant = verdict
             handler(exchange)
 
     def deny(self, exchange: Answering, denial: Denial) -> None:
         """Turn a request away."""
+        self._meter.token_judged(denial.outcome)
         if denial.status == UNAVAILABLE_STATUS:
             self._meter.rejected("auth-unavailable")
             exchange.respond(denial.status, body(denial), heads.JSON + _RETRY)

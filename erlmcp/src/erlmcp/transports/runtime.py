@@ -67,6 +67,12 @@ class Counts(msgspec.Struct, frozen=True):
     in_flight: int
     connections: int
     streams: int
+    sessions: int = 0
+    """In use at any worker, as far as this one knows."""
+    subscriptions: int = 0
+    """Of these sessions."""
+    channel_subscriptions: int = 0
+    """Of the channels of this worker."""
 
 
 class GuestRuntime:
@@ -89,7 +95,7 @@ class GuestRuntime:
         self._guest = guest
         self.threads = threads
         self._gate = gate
-        sessions = Sessions(keys, bus, settings.mcp, time.time, answers=not has_keeper)
+        self._sessions = sessions = Sessions(keys, bus, settings.mcp, time.time, answers=not has_keeper)
         self._service = Service(guest, settings, keys, meter, bus)
         self._injection = Injection(self._service)
         self._handshake = HandshakeRequests(self._service, sessions, bus, worker)
@@ -229,7 +235,14 @@ class GuestRuntime:
         connections += self._introductions.waiting if self._introductions is not None else 0
         in_flight = self._service.in_flight + self._guest_routes.in_flight + self._service.tasks.running
         in_flight += self._admission.waiting if self._admission is not None else 0
-        return Counts(in_flight, connections, self._service.streams)
+        return Counts(
+            in_flight,
+            connections,
+            self._service.streams,
+            sessions=len(self._sessions),
+            subscriptions=len(self._sessions.subscriptions),
+            channel_subscriptions=len(self.channels.subscriptions),
+        )
 
     async def close(self) -> None:
         """Cancel what is left, close all connections, leave the guest's lifespan. Takes seconds at most."""

@@ -88,6 +88,7 @@ class StreamWire(asyncio.Protocol, ABC):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the client; what comes after the end is dropped, so that the client can read it."""
+        self._service.meter.received_bytes += len(data)
         if not self._leaving:
             self.decode(data)
 
@@ -126,7 +127,7 @@ class StreamWire(asyncio.Protocol, ABC):
         if unsent and unsent + len(message) > self._limits.max_stream_buffer_bytes:
             self.cut("slow-reader", f"{unsent} bytes were not read")
         else:
-            self._out.write(self.encode(message))
+            self._write(self.encode(message))
 
     def answer(self, message: bytes) -> None:
         """Send one answer, together with those to all clients of this turn of the loop."""
@@ -145,7 +146,12 @@ class StreamWire(asyncio.Protocol, ABC):
         if self._gathered:
             gathered, self._gathered, self._gathered_bytes = self._gathered, [], 0
             if self._out is not None and not self._out.is_closing():
-                self._out.write(b"".join(gathered))
+                self._write(b"".join(gathered))
+
+    def _write(self, data: bytes) -> None:
+        assert self._out is not None
+        self._service.meter.sent_bytes += len(data)
+        self._out.write(data)
 
     @property
     def is_behind(self) -> bool:

@@ -84,6 +84,7 @@ class HttpConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; beyond the bound of waiting requests it is kept and reading pauses."""
+        self._server.meter.received_bytes += len(data)
         reader = self._reader
         if self._closing or reader is None:
             return  # the rest of a refused request is dropped
@@ -305,6 +306,7 @@ class HttpConnection(asyncio.Protocol):
         if self._unsent:
             self.flush()
         if self._transport is not None and not self._transport.is_closing():
+            self._server.meter.sent_bytes += len(data)
             self._transport.write(data)
 
     def write_answer(self, data: bytes) -> None:
@@ -317,8 +319,8 @@ class HttpConnection(asyncio.Protocol):
     def flush(self) -> None:
         """Write the answer that waits for the end of the turn, if one does."""
         data, self._unsent = self._unsent, b""
-        if data and self._transport is not None and not self._transport.is_closing():
-            self._transport.write(data)
+        if data:
+            self.write(data)
 
     def write_bounded(self, data: bytes) -> None:
         """Write a piece of a stream; cut a client that leaves too much unread.

@@ -118,6 +118,8 @@ class CompiledCalls:
             return True
         fields = heads.field(FIELD, correlation.request_id) if answer.failed else b""
         wire.answer_json(answer.payload, fields)
+        if grant is not None:
+            service.meter.token_judged("accepted")
         outcome = "tool_error" if answer.failed else "ok"
         told = correlation if passing or correlation.known_id else None
         took_s = time.perf_counter() - began

@@ -128,6 +128,7 @@ class TcpWire(LineWire):
         if isinstance(verdict, Denial):
             self._turn_away(verdict)
             return
+        self._service.meter.token_judged("accepted")
         self._stop_waiting()
         if self._channel is not None and self._peer is not None:
             self._peer.grant = verdict
@@ -148,6 +149,7 @@ class TcpWire(LineWire):
 
     def _turn_away(self, denial: Denial) -> None:
         self._stop_waiting()
+        self._service.meter.token_judged(denial.outcome)
         if denial.is_offence and self._peer is not None:
             self._service.bans.offended(self._peer.address, BAD_TOKEN)
         if self._channel is not None:

@@ -68,6 +68,7 @@ class WebSocketWire(StreamWire):
     def data_received(self, data: bytes) -> None:
         """Bytes of the client; also while closing, to see that it closes too."""
         self._heard = True
+        self._service.meter.received_bytes += len(data)
         self.decode(data)
 
     def decode(self, data: bytes) -> None:
@@ -128,7 +129,7 @@ class WebSocketWire(StreamWire):
         self.flush()
         for piece in self._protocol.data_to_send():
             if piece:
-                self._out.write(piece)
+                self._write(piece)
             else:
                 self._finish()
 
