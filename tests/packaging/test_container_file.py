@@ -44,7 +44,7 @@ def faults(text):
         wrong.append("it must be stopped by SIGTERM, which drains")
     if not all(given.get(name, "").startswith("[") for name in ("ENTRYPOINT", "CMD")):
         wrong.append("it must not go through a shell, which would keep the signal")
-    if "erlmcp" not in given.get("HEALTHCHECK", ""):
+    if '["erlmcp", "health"' not in given.get("HEALTHCHECK", ""):
         wrong.append("it must say whether it is well")
     bases = [words for name, words in found if name in ("ARG", "FROM")]
     if any(words.endswith(":latest") or re.search(r"python$", words) for words in bases):
@@ -71,6 +71,7 @@ def test_the_container_file_is_as_it_must_be():
         ("STOPSIGNAL SIGTERM\n", "", "SIGTERM"),
         ('ENTRYPOINT ["erlmcp", "serve"]', "ENTRYPOINT erlmcp serve", "shell"),
         ("HEALTHCHECK", "# HEALTHCHECK", "well"),
+        ('CMD ["erlmcp", "health"', 'CMD ["erlmcp", "version"', "well"),
         (":3.13-slim-bookworm", ":latest", "version"),
         ('"--require-hashes", ', "", "hash"),
         ("WORKDIR /app", "ENV SESSION_KEY=abc", "secret"),

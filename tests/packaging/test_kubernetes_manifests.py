@@ -92,6 +92,9 @@ def faults(manifests):
             "minReplicas"] > manifests["PodDisruptionBudget"]["spec"]["minAvailable"],
         "both directions must be closed": set(manifests["NetworkPolicy"]["spec"]["policyTypes"])
         == {"Ingress", "Egress"},
+        "the issuers of tokens must be reachable": not settings.auth.issuers
+        or 443 in [port["port"] for rule in manifests["NetworkPolicy"]["spec"]["egress"]
+                   for port in rule["ports"]],
         "only MCP must be reachable": [port["port"] for rule in manifests["NetworkPolicy"]["spec"]["ingress"]
                                        for port in rule["ports"]] == ["mcp"],
     }  # fmt: skip
@@ -120,6 +123,10 @@ def _container(manifests):
         (lambda m: _pod(m)["securityContext"].pop("seccompProfile"), "filtered"),
         (lambda m: _pod(m).pop("automountServiceAccountToken"), "account"),
         (lambda m: _container(m).pop("startupProbe"), "asked"),
+        (lambda m: _container(m).pop("readinessProbe"), "asked"),
+        (lambda m: m["NetworkPolicy"]["spec"]["egress"].pop(), "issuers"),
+        (lambda m: m["PodDisruptionBudget"]["spec"].update(minAvailable=0), "leave one"),
+        (lambda m: _container(m)["volumeMounts"][1].update(readOnly=False), "files"),
         (lambda m: _container(m)["livenessProbe"]["exec"]["command"].pop(), "restarted"),
         (lambda m: _container(m).pop("lifecycle"), "nobody sends"),
         (lambda m: _pod(m).pop("terminationGracePeriodSeconds"), "time to drain"),
