@@ -137,6 +137,14 @@ def test_a_code_is_good_once_and_with_its_verifier_only(serve, issuers, tmp_path
     assert code_flow(issuer, verifier, verifier[::-1])[0].status_code == 400
 
 
+def test_a_page_lured_to_it_by_its_name_is_given_nothing(issuers):
+    form = {"grant_type": "client_credentials", "client_id": "page"}
+    answer = httpx.post(
+        f"{issuers()}/token", data=form, headers={"host": "evil.example.com"}, timeout=LIMIT_S
+    )
+    assert (answer.status_code, "access_token" in answer.text) == (400, False)
+
+
 def test_the_metadata_name_what_there_is(issuers):
     issuer = issuers()
     metadata = httpx.get(f"{issuer}/.well-known/oauth-authorization-server", timeout=LIMIT_S).json()

@@ -188,7 +188,15 @@ def test_health_says_whether_the_server_is_ready_and_whether_it_lives(serve, unt
 
 @pytest.mark.parametrize(
     ("status", "body", "code"),
-    [(200, b"{}", 0), (503, b"{}", 1), (404, b"{}", 1), (200, b"<html>", 1), (200, b"[]", 1)],
+    [
+        (200, b'{"status": "ready"}', 0),
+        (503, b'{"status": "ready"}', 1),
+        (200, b'{"status": "alive"}', 1),
+        (200, b"{}", 1),
+        (404, b'{"status": "ready"}', 1),
+        (200, b"<html>", 1),
+        (200, b"[]", 1),
+    ],
 )
 def test_what_is_no_clear_yes_is_unhealthy(status, body, code):
     class Other(BaseHTTPRequestHandler):

@@ -155,3 +155,18 @@ def test_the_control_socket_is_for_its_owner_only_and_never_taken_from_a_live_se
 
 def test_a_body_over_the_limit_is_refused(server):
     assert _error(server.stage("large", env={"A": "x" * 300_000})) == (413, "control.body-too-large")
+
+
+@pytest.mark.parametrize(
+    ("config", "error_id"),
+    [
+        ({"environment": "development"}, "generations.not-its-own"),
+        (
+            {"auth.resource": "https://a.example", "auth.issuers": [{"issuer": "http://127.0.0.1:9400"}]},
+            "auth.test-issuer",
+        ),
+    ],
+)
+def test_a_generation_cannot_bring_a_test_issuer_into_production(server, config, error_id):
+    answer = server.stage("tested", config=config)
+    assert (answer.status, answer.json["error"]["id"]) == (400, error_id)

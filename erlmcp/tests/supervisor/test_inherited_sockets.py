@@ -114,3 +114,14 @@ def test_an_inherited_descriptor_is_taken_by_its_name_only_if_it_listens_and_is_
                 sockets.inherited_http(environ, first_descriptor=wrong)
             assert caught.value.error_id == "listen.bad-socket"
             os.close(wrong)
+
+
+def test_a_generation_cannot_open_to_everybody_what_the_server_does_not(activated):
+    server = activated("0.0.0.0:0", env=BEHIND_PROXY).started()
+    for config, error_id in (
+        ({"auth.anonymous": False}, "listen.no-auth"),
+        ({"http.trusted_proxies": []}, "listen.no-tls"),
+        ({"mcp.allowed_hosts": []}, "listen.not-loopback"),
+    ):
+        answer = server.stage("open", config=config)
+        assert (answer.status, answer.json["error"]["id"]) == (400, error_id)

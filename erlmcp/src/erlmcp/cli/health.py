@@ -14,6 +14,8 @@ from erlmcp.config.errors import ErlmcpError
 MAX_ANSWER_BYTES = 1024 * 1024
 _OK = 200
 _UNREADY = 503
+_SAYS = {"/ready": "ready", "/health": "alive"}
+"""What a server says that is well: another program at the same address would not."""
 
 
 def look(admin: str, path: str, *, timeout_s: float) -> tuple[bool, dict[str, Any]]:
@@ -45,4 +47,4 @@ def look(admin: str, path: str, *, timeout_s: float) -> tuple[bool, dict[str, An
         ) from fault
     finally:
         connection.close()
-    return response.status == _OK, answer
+    return response.status == _OK and answer.get("status") == _SAYS[path], answer

@@ -17,6 +17,7 @@ from erlmcp.config.errors import ErlmcpError
 from erlmcp.config.keys import changed_session_keys, session_keys
 from erlmcp.config.load import load
 from erlmcp.config.log_settings import LogSettings
+from erlmcp.config.rules import require_real_issuers
 from erlmcp.config.schema import Settings, TlsSettings
 from erlmcp.supervisor.endpoints import Endpoints
 from erlmcp.supervisor.hosts import bus_access
@@ -102,7 +103,7 @@ def check(settings: Settings, environ: Mapping[str, str]) -> None:
         from erlmcp.edge.auth import gate
 
         gate.check(settings.auth)
-        _require_real_issuers(settings)
+        require_real_issuers(settings)
     if settings.tls != TlsSettings():
         from erlmcp.edge.certificates import read
 
@@ -117,18 +118,6 @@ def _require_no_debug(settings: Settings) -> None:
             "everything would be logged in production, got log.level debug; expected info or less",
             hint='set log.level = "info"; a running server takes another level through its control socket',
         )
-
-
-def _require_real_issuers(settings: Settings) -> None:
-    """An issuer that is plain HTTP on this machine is one for tests, such as ``erlmcp dev-issuer``."""
-    for each in settings.auth.issuers:
-        if settings.environment == "production" and each.issuer.startswith("http://"):
-            raise ErlmcpError(
-                "auth.test-issuer",
-                f"tokens of a test issuer would be good in production, got {each.issuer}; expected an issuer"
-                " that begins with https://",
-                hint='name the real one, or set environment = "development"',
-            )
 
 
 def open_log(settings: LogSettings) -> LogFile | None:

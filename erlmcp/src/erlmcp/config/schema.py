@@ -177,8 +177,9 @@ class LimitSettings(_Section):
         100,
         ge=0,
         description="Bad tokens and malformed requests that one address may send at once before its"
-        " connections are closed and it is shut out. Zero bans nobody; nor does tls.terminated_by_proxy,"
-        " behind which all clients have one address. Not for this machine unless loopback.",
+        " connections are closed and it is shut out. Zero bans nobody. Nor is anybody banned where"
+        " tls.terminated_by_proxy is declared without http.trusted_proxies: all clients have one address."
+        " Not for this machine unless loopback.",
     )
     ban_window_s: float = Field(
         10.0, gt=0, description="In which time as many are forgiven again, little by little, seconds."

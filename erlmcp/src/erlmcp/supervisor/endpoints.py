@@ -83,6 +83,14 @@ class Endpoints:
             undo.pop_all()
         return endpoints
 
+    def require_meant(self, settings: Settings) -> None:
+        """Judge by other settings than the first whether the public listener may serve whom it reaches.
+
+        Raises:
+            ErlmcpError: listen.not-loopback, listen.no-tls, listen.no-auth.
+        """
+        sockets.require_public_meant(self._addresses["http"][0], settings)
+
     def stop_accepting(self) -> None:
         """Let go of the public sockets; what the workers hold they close themselves."""
         for each in self.public.values():

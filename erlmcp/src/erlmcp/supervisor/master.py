@@ -21,6 +21,7 @@ from erlmcp.admin.pages import admin_app, control_app
 from erlmcp.admin.server import PageServer
 from erlmcp.config.errors import ErlmcpError
 from erlmcp.config.load import Effective
+from erlmcp.config.rules import require_real_issuers
 from erlmcp.sessions.bus import WORKER_GONE, BusEvent
 from erlmcp.supervisor.channel import frame, relay_of
 from erlmcp.supervisor.gauging import Gauging, limits
@@ -40,8 +41,8 @@ from erlmcp.telemetry.descriptors import raise_limit
 from erlmcp.telemetry.reading import Reading
 
 FIRST_GENERATION = "g1"
-_OF_THE_WHOLE = ("tls.", "bus.", "dashboard.")
-"""Sections that all generations share."""
+_OF_THE_WHOLE = ("environment", "tls.", "bus.", "dashboard.")
+"""What all generations share."""
 
 log = logs.Log(__name__)
 
@@ -212,11 +213,14 @@ class Master:
             if key.startswith(_OF_THE_WHOLE):
                 raise ErlmcpError(
                     "generations.not-its-own",
-                    f"a generation cannot have its own {key}, got one in config; expected none: listeners,"
-                    " bus and dashboard are shared by all generations",
+                    f"a generation cannot have its own {key}, got one in config; expected none: the"
+                    " environment, listeners, bus and dashboard are shared by all generations",
                     hint=f"set {key} for the whole server, in its configuration file",
                 )
-        return self._effective.with_values(overrides, "generation")
+        effective = self._effective.with_values(overrides, "generation")
+        require_real_issuers(effective.settings)
+        self._plan.endpoints.require_meant(effective.settings)
+        return effective
 
     @property
     def _path(self) -> str:

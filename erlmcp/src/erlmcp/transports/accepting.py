@@ -131,20 +131,42 @@ def plainly(loop: asyncio.AbstractEventLoop, make_protocol: Callable[[], asyncio
     return take
 
 
-def listen_with(
-    loop: asyncio.AbstractEventLoop,
-    sock: socket.socket,
-    make_protocol: Callable[[], asyncio.Protocol],
-    secure: Take | None,
-    before: Callable[[Take], Take] | None,
-) -> Accepting | SocketAccepting:
-    """Accept from a socket.
+class Listeners:
+    """The sockets from which one server accepts, by name."""
 
-    Args:
-        secure: takes connections into TLS; None for none.
-        before: has connections introduced first; None where nobody introduces them.
-    """
-    if secure is None and before is None:
-        return Accepting(loop, sock, make_protocol)
-    take = secure or plainly(loop, make_protocol)
-    return SocketAccepting(sock, take if before is None else before(take))
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._accepting: dict[str, Accepting | SocketAccepting] = {}
+
+    def add(
+        self,
+        name: str,
+        sock: socket.socket,
+        make_protocol: Callable[[], asyncio.Protocol],
+        secure: Take | None,
+        before: Callable[[Take], Take] | None,
+    ) -> None:
+        """Accept from a socket that already listens, unless we do; it stays the caller's.
+
+        Args:
+            secure: takes connections into TLS; None for none.
+            before: has connections introduced first; None where nobody introduces them.
+        """
+        if name in self._accepting:
+            return
+        if secure is None and before is None:
+            self._accepting[name] = Accepting(self._loop, sock, make_protocol)
+            return
+        take = secure or plainly(self._loop, make_protocol)
+        self._accepting[name] = SocketAccepting(sock, take if before is None else before(take))
+
+    def stop(self, name: str) -> None:
+        """Accept no more from a socket; connections stay."""
+        accepting = self._accepting.pop(name, None)
+        if accepting is not None:
+            accepting.stop()
+
+    def stop_all(self) -> None:
+        """Accept no more."""
+        for name in list(self._accepting):
+            self.stop(name)

@@ -57,7 +57,9 @@ class Introductions:
         try:
             async with asyncio.timeout(self._timeout_s):
                 header = await self._header(connection)
-                await self._loop.sock_recv(connection, header.size)  # they are there, and were only looked at
+                left = header.size  # they are there, and were only looked at
+                while left:
+                    left -= len(connection.recv(left))
         except (NoProxyHeaderError, OSError, TimeoutError):
             self._meter.rejected("proxy-header")
             connection.close()

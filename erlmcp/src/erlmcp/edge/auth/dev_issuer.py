@@ -11,7 +11,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -31,6 +31,8 @@ from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 from pydantic import AnyHttpUrl
 from starlette.applications import Starlette
 from starlette.datastructures import FormData
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -45,6 +47,7 @@ _CODE_S: Final = 60.0
 _MAX_KEPT: Final = 1_000
 _ALGORITHM: Final = "ES256"
 
+_Given = TypeVar("_Given", AuthorizationCode, RefreshToken)
 _Message = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[_Message]]
 
@@ -154,8 +157,7 @@ class DevIssuer:
         self, client: OAuthClientInformationFull, authorization_code: str
     ) -> AuthorizationCode | None:
         """A code that was given to this client."""
-        found: AuthorizationCode | None = self._codes.get(authorization_code)
-        return found if found is not None and found.client_id == client.client_id else None
+        return _own(self._codes.get(authorization_code), client)
 
     async def exchange_authorization_code(
         self, client: OAuthClientInformationFull, authorization_code: AuthorizationCode
@@ -183,8 +185,7 @@ class DevIssuer:
         self, client: OAuthClientInformationFull, refresh_token: str
     ) -> RefreshToken | None:
         """A refresh token that was given to this client."""
-        found: RefreshToken | None = self._refreshing.get(refresh_token)
-        return found if found is not None and found.client_id == client.client_id else None
+        return _own(self._refreshing.get(refresh_token), client)
 
     async def exchange_refresh_token(
         self, client: OAuthClientInformationFull, refresh_token: RefreshToken, scopes: list[str]
@@ -210,6 +211,11 @@ class DevIssuer:
         """There is nobody whose assertion could be believed."""
         del client, params
         raise TokenError("unsupported_grant_type", "this issuer takes no assertions")
+
+
+def _own(found: _Given | None, client: OAuthClientInformationFull) -> _Given | None:
+    """What was given, if it was given to this client."""
+    return found if found is not None and found.client_id == client.client_id else None
 
 
 def app_of(issuer: DevIssuer) -> Starlette:
@@ -251,7 +257,9 @@ def app_of(issuer: DevIssuer) -> Starlette:
         Route("/introspect", introspect, methods=["POST"]),
         Route("/token", Token(), methods=["POST"]),
     ]
-    return Starlette(routes=[*ours, *sdk])
+    # A page whose name leads to this machine must not be given a token.
+    hosts = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]"])
+    return Starlette(routes=[*ours, *sdk], middleware=[hosts])
 
 
 def _text(form: FormData, name: str) -> str:

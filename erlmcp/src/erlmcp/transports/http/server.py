@@ -20,7 +20,7 @@ from erlmcp.protocol.headers import Headers
 from erlmcp.telemetry.correlation import Correlation
 from erlmcp.telemetry.descriptors import connections_that_fit
 from erlmcp.telemetry.meter import Meter
-from erlmcp.transports.accepting import Accepting, SocketAccepting, Take, listen_with
+from erlmcp.transports.accepting import Listeners, Take
 from erlmcp.transports.http import heads
 from erlmcp.transports.http.connection import HttpConnection
 from erlmcp.transports.http.exchange import Exchange
@@ -68,7 +68,7 @@ class HttpServer:
         self._connections: set[HttpConnection] = set()
         if connection_limit is not None:
             connection_limit.bans.when_banned(self.drop)
-        self._accepting: dict[str, Accepting | SocketAccepting] = {}
+        self._listeners = Listeners(self.loop)
         self._date = b""
         self._date_until = 0.0
         self._json_head = b""
@@ -86,19 +86,15 @@ class HttpServer:
         before: Callable[[Take], Take] | None = None,
     ) -> None:
         """Accept connections from a socket that already listens; it stays the caller's."""
-        if name in self._accepting:
-            return
         secure = None
         if secured is not None:
             hsts = secured.hsts
             secure = secured.taking(HTTP, lambda: TlsHttpConnection(self, hsts))
-        self._accepting[name] = listen_with(self.loop, sock, lambda: HttpConnection(self), secure, before)
+        self._listeners.add(name, sock, lambda: HttpConnection(self), secure, before)
 
     def stop_listening(self, name: str) -> None:
         """Accept no more from a socket; connections stay."""
-        accepting = self._accepting.pop(name, None)
-        if accepting is not None:
-            accepting.stop()
+        self._listeners.stop(name)
 
     def admit(self, connection: HttpConnection) -> bool:
         """Count a new connection; False when there are too many."""
@@ -180,7 +176,6 @@ class HttpServer:
 
     def close(self) -> None:
         """Accept no more and close every connection; what is being answered is lost."""
-        for name in list(self._accepting):
-            self.stop_listening(name)
+        self._listeners.stop_all()
         for connection in list(self._connections):
             connection.close(at_once=not connection.idle)

@@ -16,7 +16,7 @@ from erlmcp.edge.auth.gate import Gate
 from erlmcp.edge.bans import BAD_TOKEN
 from erlmcp.protocol.grants import Denial, Grant
 from erlmcp.telemetry.logs import Log
-from erlmcp.transports.accepting import Accepting, SocketAccepting, Take, address_of, listen_with
+from erlmcp.transports.accepting import Listeners, Take, address_of
 from erlmcp.transports.admission import NOBODY_KNOWS
 from erlmcp.transports.duplex.channels import Channels
 from erlmcp.transports.duplex.line_wire import LineWire
@@ -163,7 +163,7 @@ class TcpServer:
     def __init__(self, channels: Channels) -> None:
         self.channels = channels
         self.wires: set[TcpWire] = set()
-        self._accepting: dict[str, Accepting | SocketAccepting] = {}
+        self._listeners = Listeners(channels.service.loop)
 
     @property
     def connections(self) -> int:
@@ -178,19 +178,13 @@ class TcpServer:
         before: Callable[[Take], Take] | None = None,
     ) -> None:
         """Accept connections from a socket that already listens; it stays the caller's."""
-        if name in self._accepting:
-            return
         secure = None if secured is None else secured.taking(LINES, lambda: TcpWire(self))
-        loop = self.channels.service.loop
-        self._accepting[name] = listen_with(loop, sock, lambda: TcpWire(self), secure, before)
+        self._listeners.add(name, sock, lambda: TcpWire(self), secure, before)
 
     def stop_listening(self, name: str) -> None:
         """Accept no more from a socket; connections stay."""
-        accepting = self._accepting.pop(name, None)
-        if accepting is not None:
-            accepting.stop()
+        self._listeners.stop(name)
 
     def close(self) -> None:
         """Accept no more; the connections are closed with their channels."""
-        for name in list(self._accepting):
-            self.stop_listening(name)
+        self._listeners.stop_all()
