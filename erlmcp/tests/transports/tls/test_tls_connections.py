@@ -356,3 +356,14 @@ async def test_a_server_without_tls_does_not_begin_to_speak_it(serve, issued):
     served = await serve(identity=None)
     with pytest.raises(ValueError, match="without TLS"):
         served.runtime.renew_identity(issued.identity())
+
+
+async def test_a_banned_client_is_not_even_given_a_handshake(serve):
+    served = await serve(
+        limits={"ban_after": 1, "ban_window_s": 1_000, "loopback": True}, tls={"handshake_timeout_s": 1_000}
+    )
+    for _ in range(2):
+        served.runtime._service.bans.offended("127.0.0.1", "malformed")
+    reader, writer = await plain(served)
+    assert await rest(reader) == b"", "closed before it has sent a byte"
+    writer.transport.abort()
