@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contracts check conformance fuzz bench bench-channels bench-memory wheels sbom lock clean
+.PHONY: help setup demo test lint types contracts check conformance fuzz pages bench bench-channels bench-memory wheels sbom lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -34,6 +34,13 @@ types: $(STAMP) ## mypy strict
 
 contracts: $(STAMP) ## who may import whom
 	@$(BIN)/lint-imports
+
+pages: $(STAMP) ## write again the pages, rules and dashboards that are made from the program
+	@$(BIN)/python scripts/reference.py
+	@$(BIN)/python scripts/error_ids.py
+	@$(BIN)/python scripts/grafana_dashboard.py
+	@$(BIN)/python -m scripts.alert_thresholds
+	@$(BIN)/python erlmcp/tests/behaviours/book.py > docs/reference/behaviours.md
 
 check: lint types contracts test ## all of the above
 

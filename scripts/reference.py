@@ -193,6 +193,8 @@ def _words(annotation: Any) -> str:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is tuple or origin is list:
         return f"list of {_words(arguments[0])}"
+    if origin is typing.Annotated:
+        return _words(arguments[0])
     if origin is dict:
         return "table"
     if origin is typing.Literal:
