@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contracts check conformance fuzz pages bench bench-channels bench-memory wheels sbom lock clean
+.PHONY: help setup demo test lint types contracts check conformance fuzz pages bench bench-channels bench-memory bench-attack wheels sbom lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -60,6 +60,9 @@ bench-channels: $(STAMP) ## TCP and WebSocket against bare servers (about 3 minu
 
 bench-memory: $(STAMP) ## what sessions and open streams cost, and whether memory grows (needs wrk; about 6 minutes)
 	@$(BIN)/python -m benchmarks.memory
+
+bench-attack: $(STAMP) ## what a good client feels while ten thousand hostile ones hold on (about 4 minutes)
+	@$(BIN)/python -m benchmarks.attack
 
 wheels: $(STAMP) ## build each wheel and import it alone in an empty environment
 	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/wheels.sh

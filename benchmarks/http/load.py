@@ -89,7 +89,9 @@ class Load:
             raise LoadError(f"wrk failed: {(ran.stdout + ran.stderr)[-400:]}")
         return _read(json.loads(line.splitlines()[0]))
 
-    def run_evenly(self, connections: int, duration_s: float, rate_per_s: float) -> Loaded:
+    def run_evenly(
+        self, connections: int, duration_s: float, rate_per_s: float, *, shares_core: bool = False
+    ) -> Loaded:
         """Load the server with requests that are due at even intervals, on an open loop.
 
         Raises:
@@ -103,6 +105,7 @@ class Load:
             connections,
             rate_per_s,
             duration_s,
+            shares_core,
         )
         ran = subprocess.run(
             ["taskset", "-c", str(LOAD_CORE), sys.executable, "-m", "benchmarks.http.pacer"],

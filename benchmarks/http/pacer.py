@@ -1,7 +1,7 @@
 """Load at an even rate on an open loop, which ``wrk`` cannot make: its pauses are whole milliseconds.
 
 A request's clock starts when it was due, whether or not a connection was free by then: a server that falls
-behind is not forgiven what it made others wait. The loop never sleeps, it has a core of its own.
+behind is not forgiven what it made others wait. The loop never sleeps if it has a core of its own.
 Runs as a process of its own, see ``load``: an ``Order`` on stdin, a ``Counted`` on stdout.
 """
 
@@ -31,7 +31,10 @@ _LAST_CHUNK: Final = b"\r\n0\r\n\r\n"
 
 
 class Order(msgspec.Struct):
-    """What to send: fields and body with their marks, sessions to use in turn (or none), and how fast."""
+    """What to send: fields and body with their marks, sessions to use in turn (or none), and how fast.
+
+    Where others use the core too (``shares_core``), the loop sleeps until there is something to do.
+    """
 
     port: int
     fields: dict[str, str]
@@ -40,6 +43,7 @@ class Order(msgspec.Struct):
     connections: int
     rate_per_s: float
     duration_s: float
+    shares_core: bool = False
 
 
 class Counted(msgspec.Struct):
@@ -106,6 +110,8 @@ class Pacer:
             while due <= now and self._free:
                 self._send(due)
                 due += interval
+            if order.shares_core:
+                select.select([self._poll], [], [], max(0.0, due - time.perf_counter()))
             self._receive()
         elapsed_s = time.perf_counter() - began
         while self._due and time.perf_counter() < ends + _ANSWER_TIMEOUT_S:

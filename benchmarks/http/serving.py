@@ -42,6 +42,8 @@ class Running:
 
     port: int
     pid: int
+    more_ports: tuple[int, int]
+    """``{port2}`` and ``{port3}`` of its command."""
     stop: Callable[[], None]
     """Ends it before its time; asked twice it does nothing."""
 
@@ -53,15 +55,15 @@ def running(target: Startable, config: Path = CONFIG) -> Iterator[Running]:
     Raises:
         StartError: it did not accept within 30 seconds.
     """
-    port = _free_port()
+    port, more_ports = _free_port(), (_free_port(), _free_port())
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         words = {
             "python": sys.executable,
             "bin": str(Path(sys.executable).parent),
             "port": port,
-            "port2": _free_port(),
-            "port3": _free_port(),
+            "port2": more_ports[0],
+            "port3": more_ports[1],
             "folder": folder,
             "config": config,
         }
@@ -70,7 +72,7 @@ def running(target: Startable, config: Path = CONFIG) -> Iterator[Running]:
             process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
         try:
             _wait_until_it_accepts(process, port, target, log)
-            yield Running(port, process.pid, partial(_stop, process))
+            yield Running(port, process.pid, more_ports, partial(_stop, process))
         finally:
             _stop(process)
 

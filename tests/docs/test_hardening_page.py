@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/operating/hardening.md"
-TESTS = ROOT / "erlmcp/tests"
+TESTS = (ROOT / "erlmcp/tests", ROOT / "tests")
 NAMED = re.compile(r"`([\w/]+)::(test_\w+)`")
 ROW = re.compile(r"^\| (?!-)(?!attempt|what it does).*$", re.MULTILINE)
 
@@ -14,10 +14,8 @@ def missing(text):
     """What the text names and no file of tests has."""
     found = []
     for file, name in NAMED.findall(text):
-        path = TESTS / f"{file}.py"
-        if not path.is_file() or not re.search(
-            rf"^(?:async )?def {name}\(", path.read_text("utf-8"), re.MULTILINE
-        ):
+        texts = [path.read_text("utf-8") for path in (f / f"{file}.py" for f in TESTS) if path.is_file()]
+        if not any(re.search(rf"^(?:async )?def {name}\(", text, re.MULTILINE) for text in texts):
             found.append(f"{file}::{name}")
     return found
 

@@ -93,7 +93,8 @@ def test_labels_are_matched_only_with_values_that_the_server_gives():
         for found in re.findall(r'(?:rejected|cut)\(f?"([^"]+)"', path.read_text())
     } | {"tls-plain"}
     known = {"outcome": set(OUTCOMES), "method": METHODS, "critical": {"true", "false"}, "job": {"erlmcp"}}
-    known["outcome"] |= {"taken-over", "refused"}
+    known["outcome"] |= {"taken-over", "refused", "error"}
+    known["fate"] = {"sent", "failed"}
     seen = set()
     for rule in rules():
         for label, value in MATCHER.findall(rule["expr"]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -16,7 +17,7 @@ from erlmcp.telemetry.history import History
 from erlmcp.telemetry.measures import MEASURES, OUTSIDE
 from erlmcp.telemetry.place import Descriptors, Memory, Volume
 from erlmcp.telemetry.reading import Reading
-from erlmcp.telemetry.totals import Counts, Histogram
+from erlmcp.telemetry.totals import Counts, Histogram, tool_count
 
 ROOT = Path(__file__).resolve().parents[3]
 SPEC = importlib.util.spec_from_file_location("alert_thresholds", ROOT / "scripts/alert_thresholds.py")
@@ -44,6 +45,7 @@ class Server:
         self.requests = {("tools/call", "ok"): 1_000}
         self.buckets = [0] * 15
         self.rejected = {}
+        self.dependencies, self.spans = {}, {}
         self.generation = {"workers": 1, "restarts": 0, "in_flight": 0, "connections": 0, "streams": 0}
         self.cpu_s = self.lag_s = 0.0
         self.stuck = self.refused = 0
@@ -56,7 +58,9 @@ class Server:
         self.history.add(self.reading())
 
     def reading(self):
-        counts = Counts(rejected=dict(self.rejected))
+        counts = Counts(rejected=dict(self.rejected), spans=Counter(self.spans))
+        for name, outcomes in self.dependencies.items():
+            tool_count(counts.dependencies, name).add(outcomes, [0] * 15, 0.0)
         for (method, outcome), count in self.requests.items():
             counts.requests[method, "modern", "tcp", outcome] = count
         counts.durations["tools/call"] = Histogram()
@@ -111,6 +115,10 @@ def _slow(bucket, count):
     return {"buckets": buckets}
 
 
+def _calls(**outcomes):
+    return {"dependencies": {"postgres": outcomes}}
+
+
 W, C = "warning", "critical"
 # Five minutes later: what is still quiet at its bound, what is beyond it, which alert that is.
 EDGES = [
@@ -121,6 +129,11 @@ EDGES = [
     ("ErlmcpErrorRatioHigh", W, _requests("timeout", 10), _requests("server_error", 11)),
     ("ErlmcpErrorRatioHigh", C, _requests("timeout", 50), _requests("timeout", 51)),
     ("ErlmcpToolErrorsHigh", W, _requests("tool_error", 250), _requests("tool_error", 251)),
+    ("ErlmcpDependencyFailing", W, _calls(ok=180, error=20), _calls(ok=179, error=21)),
+    ("ErlmcpDependencyFailing", W, _calls(error=10), _calls(error=11)),
+    ("ErlmcpDependencyFailing", W, _calls(ok=10, cancelled=90), _calls(ok=1, error=99)),
+    ("ErlmcpSpansLost", W, {"spans": {"sent": 90, "failed": 10}}, {"spans": {"sent": 89, "failed": 11}}),
+    ("ErlmcpSpansLost", W, {"spans": {"unsampled": 9}}, {"spans": {"failed": 1}}),
     ("ErlmcpLatencyHigh", W, _slow(11, 50), _slow(11, 51)),
     ("ErlmcpLatencyHigh", C, _slow(13, 50), _slow(13, 51)),
     ("ErlmcpMemoryHigh", W, {"memory": 0.85}, {"memory": 0.86}),

@@ -102,7 +102,7 @@ async def test_a_body_that_drips_is_408_after_the_body_timeout(serve, raw):
 
 @pytest.mark.behaviour("timeouts.idle-connection", transport="http", era="any")
 async def test_an_idle_connection_is_closed_without_a_word(serve):
-    served = await serve(http={"keep_alive_timeout_s": 0.2})
+    served = await serve(http={"keep_alive_timeout_s": 0.2, "header_timeout_s": 0.2})
     fresh, used = await served.connect(), await served.connect()
     await used.send(PLAIN)
     assert (await used.reply()).status == 404
@@ -127,9 +127,10 @@ async def test_a_running_call_is_not_idle(serve, raw):
 async def test_one_connection_too_many_is_closed_and_a_freed_place_is_given_again(serve, raw):
     served = await serve(http={"max_connections": 2})
     first, second = await served.connect(), await served.connect()
+    message = raw.modern("tools/call", name="wait")
     for client in (first, second):
-        await client.send(PLAIN)
-        assert (await client.reply()).status == 404
+        await client.post(message, headers=raw.modern_headers(message))
+    await raw.until(lambda: served.runtime.counts().in_flight == 2)
     third = await served.connect()
     assert await third.rest() == b""
     assert served.rejected("connections") == 1

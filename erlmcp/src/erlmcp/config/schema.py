@@ -31,7 +31,10 @@ class HttpSettings(_Section):
         description="Request body, bytes; more is 413. Also a line of TCP or stdio, a WebSocket message.",
     )
     header_timeout_s: float = Field(
-        10.0, gt=0, description="From the first byte to the end of headers, seconds."
+        10.0,
+        gt=0,
+        description="From the first byte to the end of headers, seconds. A new connection may be silent for"
+        " as long.",
     )
     body_timeout_s: float = Field(
         30.0,
@@ -40,7 +43,10 @@ class HttpSettings(_Section):
     )
     keep_alive_timeout_s: float = Field(75.0, gt=0, description="Idle time of a kept connection, seconds.")
     max_connections: int = Field(
-        10_000, ge=1, description="Open connections of one worker; more are closed at once."
+        10_000,
+        ge=1,
+        description="Open connections of one worker. For one more, one is closed that never asked anything,"
+        " or that has been idle longest; if all are in use, the new one.",
     )
     max_connections_per_address: int = Field(
         1_000,

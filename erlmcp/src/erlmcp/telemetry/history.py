@@ -73,6 +73,8 @@ class Sample:
         errors: requests that ended in any error.
         latency: of requests that are answered when they are done.
         cpu_s: processor time by generation.
+        dependencies: calls of what the guest depends on, and those that failed, by name.
+        spans: by what became of them.
     """
 
     at: float
@@ -87,6 +89,8 @@ class Sample:
     restarts: int
     stuck: int
     certificates_refused: int
+    dependencies: Mapping[str, tuple[int, int]]
+    spans: Mapping[str, int]
 
     @classmethod
     def of(cls, reading: Reading) -> Sample:
@@ -107,6 +111,11 @@ class Sample:
             restarts=sum(each.restarts for each in reading.generations),
             stuck=sum(each.stuck for each in reading.generations),
             certificates_refused=reading.certificate.refused if reading.certificate else 0,
+            dependencies={
+                name: (sum(each.outcomes.values()), each.outcomes.get("error", 0))
+                for name, each in counts.dependencies.items()
+            },
+            spans=dict(counts.spans),
         )
 
 
@@ -188,6 +197,18 @@ class Window:
         """What was turned away in it, by reason."""
         older = self.older.rejected
         return {reason: count - older.get(reason, 0) for reason, count in self.newer.rejected.items()}
+
+    def dependencies(self) -> dict[str, tuple[int, int]]:
+        """Calls in it of what the guest depends on, and those that failed, by name."""
+        older = self.older.dependencies
+        return {
+            name: (calls - older.get(name, (0, 0))[0], failed - older.get(name, (0, 0))[1])
+            for name, (calls, failed) in self.newer.dependencies.items()
+        }
+
+    def spans(self, fate: str) -> int:
+        """Spans in it of which this became."""
+        return self.newer.spans.get(fate, 0) - self.older.spans.get(fate, 0)
 
 
 class History:

@@ -138,6 +138,18 @@ def _tool_errors(look: Look, rule: Rule) -> Iterator[Measured]:
     yield Measured("", ((ratio, rule.bounds[0]), (errors, rule.bounds[1])))
 
 
+def _dependencies(look: Look, rule: Rule) -> Iterator[Measured]:
+    for name, (calls, failed) in sorted(look.window(rule).dependencies().items()):
+        yield Measured(name, ((_ratio(failed, calls), rule.bounds[0]), (failed, rule.bounds[1])))
+
+
+def _spans(look: Look, rule: Rule) -> Iterator[Measured]:
+    window = look.window(rule)
+    sent, failed = window.spans("sent"), window.spans("failed")
+    if look.sample.spans:
+        yield Measured("", ((_ratio(failed, sent + failed), rule.bounds[0]),))
+
+
 def _latency(look: Look, rule: Rule) -> Iterator[Measured]:
     yield Measured("", ((look.window(rule).latency.quantile_s(0.95), rule.bounds[0]),))
 
@@ -235,6 +247,8 @@ MEASURES: Final[dict[str, Measure]] = {
     "ErlmcpWorkersStuck": Measure("workers stood still", "count", _stuck),
     "ErlmcpErrorRatioHigh": Measure("requests that the server failed", "share", _faults),
     "ErlmcpToolErrorsHigh": Measure("tool calls that ended in an error", "share", _tool_errors),
+    "ErlmcpDependencyFailing": Measure("calls of a dependency that failed", "share", _dependencies),
+    "ErlmcpSpansLost": Measure("spans that the collector did not take", "share", _spans),
     "ErlmcpLatencyHigh": Measure("one in twenty takes as long or longer", "seconds", _latency),
     "ErlmcpMemoryHigh": Measure("memory in use", "share", _memory),
     "ErlmcpCpuHigh": Measure("processors in use", "share", _cpu),

@@ -5,6 +5,8 @@ import json
 
 import pytest
 
+from erlmcp.transports import making_room
+
 pytestmark = pytest.mark.anyio
 WAYS = ("plain", "tls")
 
@@ -154,6 +156,24 @@ async def test_more_connections_than_allowed_are_closed_at_once(connect, serve, 
     assert await second.rest() == []
     assert served.rejected("connections") == 1
     assert (await first.call(raw.handshake("ping", 2)))["result"] == {}
+
+
+@pytest.mark.behaviour("limits.room", transport="tcp", era="any")
+async def test_a_connection_that_never_asked_makes_room_and_one_that_asked_never_does(
+    connect, serve, raw, monkeypatch
+):
+    for name in ("QUIET_S", "LOOK_EVERY_S"):
+        monkeypatch.setattr(making_room, name, 0.0)
+    served = await serve(http={"max_connections": 2})
+    asked, silent = await connect("tcp", served), await connect("tcp", served)
+    assert (await asked.call(raw.handshake("ping", 1)))["result"] == {}
+    newcomer = await connect("tcp", served)
+    assert (await newcomer.call(raw.handshake("ping", 1)))["result"] == {}
+    assert await silent.rest() == []
+    assert await (await connect("tcp", served)).rest() == []
+    assert (served.rejected("made-room"), served.rejected("connections")) == (1, 1)
+    assert (await asked.call(raw.handshake("ping", 2)))["result"] == {}
+    assert len(served.runtime.channels) == 2
 
 
 @pytest.mark.parametrize("transport", ["tcp", "websocket"])

@@ -122,7 +122,7 @@ async def test_an_answer_that_is_read_slowly_arrives_whole_though_the_connection
     message = raw.modern("tools/call", name="echo", arguments={"text": text})
     headers = {**raw.modern_headers(message), "connection": "close"}
     await asyncio.to_thread(sock.sendall, raw.post_bytes(message, headers=headers))
-    await raw.until(lambda: [each._deadline.name for each in connections(served)] == ["flush"])
+    await raw.until(lambda: [each.deadline.name for each in connections(served)] == ["flush"])
 
     def read():
         said = b""

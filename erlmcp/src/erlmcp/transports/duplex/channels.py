@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 
 from erlmcp.dispatch.changes import LIST_CHANGED, perhaps_missed, resource_updated
 from erlmcp.edge.addresses import network_of
@@ -75,10 +76,9 @@ class Channels:
         if self._emptied is not None and not self._channels:
             self._emptied.set()
 
-    @property
-    def has_room(self) -> bool:
-        """Whether one more connection may be taken."""
-        if len(self._channels) < self._max_connections:
+    def has_room(self, make_room: Callable[[], bool] = lambda: False) -> bool:
+        """Whether one more connection may be taken; ``make_room`` may close another for it."""
+        if len(self._channels) < self._max_connections or make_room():
             return True
         self.service.meter.rejected("connections")
         return False

@@ -51,7 +51,7 @@ class HttpConnection(asyncio.Protocol):
         self._write_paused = False
         self._relief: asyncio.Future[None] | None = None
         self._unsent = b""
-        self._deadline = Deadline(self._loop, server.time_limits_s, self._time_is_up)
+        self.deadline = Deadline(self._loop, server.time_limits_s, self._time_is_up)
 
     # -- asyncio.Protocol --
 
@@ -68,14 +68,14 @@ class HttpConnection(asyncio.Protocol):
         sockname = transport.get_extra_info("sockname")
         self._local = sockname[:2] if isinstance(sockname, tuple) else None
         self._reader = Reader(self, self._limits, self.peer, self._local)
-        self._deadline.set("keep-alive")
+        self.deadline.set("first")
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio calls it so
         """The client is gone: tell whoever is answering it."""
         self._closing = True
         self._waiting.clear()
         self._unparsed = None
-        self._deadline.cancel()
+        self.deadline.cancel()
         self._wake_writers()
         self._server.forget(self)
         current, self._current = self._current, None
@@ -139,8 +139,8 @@ class HttpConnection(asyncio.Protocol):
     def _pause_reading(self, view: memoryview) -> None:
         assert self._transport is not None
         self._unparsed = view
-        self._paused_deadline_of = self._deadline.name
-        self._deadline.clear()  # it is we who make the client wait
+        self._paused_deadline_of = self.deadline.name
+        self.deadline.clear()  # it is we who make the client wait
         self._transport.pause_reading()
 
     def _resume_reading(self) -> None:
@@ -148,13 +148,13 @@ class HttpConnection(asyncio.Protocol):
         view, self._unparsed = self._unparsed, None
         self._transport.resume_reading()
         if self._paused_deadline_of in ("header", "body"):
-            self._deadline.set(self._paused_deadline_of)
+            self.deadline.set(self._paused_deadline_of)
         if view is not None:
             self._parse(view)
 
     def _stop_reading(self, refusal: Refused) -> None:
         """What follows on this connection cannot be understood; the refusal is answered in its turn."""
-        self._deadline.clear()
+        self.deadline.clear()
         self._reader = None
         if refusal.status:
             self._waiting.append(refusal)
@@ -164,11 +164,11 @@ class HttpConnection(asyncio.Protocol):
 
     def head_began(self) -> None:
         """Callback of the reader."""
-        self._deadline.set("header")
+        self.deadline.set("header")
 
     def head_ended(self, *, expects_continue: bool) -> None:
         """Callback of the reader."""
-        self._deadline.set("body")
+        self.deadline.set("body")
         self._owes_continue = expects_continue
         if expects_continue and self._current is None and not self._waiting:
             self._say_continue()
@@ -176,7 +176,7 @@ class HttpConnection(asyncio.Protocol):
     def request_ended(self, request: HttpRequest) -> None:
         """Callback of the reader."""
         self._owes_continue = False
-        self._deadline.clear()
+        self.deadline.clear()
         if self._in_one_piece:
             self._server.known_heads.learn(self._in_one_piece, request)
         self._waiting.append(request)
@@ -206,7 +206,7 @@ class HttpConnection(asyncio.Protocol):
         self._answer(request)
 
     def _begin(self, request: HttpRequest) -> Exchange:
-        self._deadline.clear("keep-alive")
+        self.deadline.clear("keep-alive", "first")
         self._current = exchange = Exchange(request, self)
         return exchange
 
@@ -235,7 +235,7 @@ class HttpConnection(asyncio.Protocol):
         """As ``AtOnceWire``."""
         head = self._server.json_head()
         self.write_answer(b"%b%bcontent-length: %d\r\n\r\n%b" % (head, fields, len(payload), payload))
-        self._deadline.set("keep-alive")
+        self.deadline.set("keep-alive")
 
     def exchange_for(self, known: KnownHead, body: bytes, passing: Passing) -> Exchange:
         """As ``AtOnceWire``."""
@@ -252,8 +252,8 @@ class HttpConnection(asyncio.Protocol):
             self._await_next_head()
 
     def _await_next_head(self) -> None:
-        if not self._deadline.name:
-            self._deadline.set("keep-alive")
+        if not self.deadline.name:
+            self.deadline.set("keep-alive")
 
     def refused(self, method: bytes, status: int, correlation: Correlation) -> None:
         """An answer refuses what nobody has logged."""
@@ -282,7 +282,7 @@ class HttpConnection(asyncio.Protocol):
         early = b"" if self._unparsed is None else bytes(self._unparsed)
         self._closing = True
         self._current = self._unparsed = None
-        self._deadline.cancel()
+        self.deadline.cancel()
         self._server.forget(self)
         return transport, early
 
@@ -375,7 +375,7 @@ class HttpConnection(asyncio.Protocol):
             self._unparsed = None
             self._transport.resume_reading()
         self.flush()
-        self._deadline.set("linger")
+        self.deadline.set("linger")
         with contextlib.suppress(NotImplementedError, OSError):
             self._transport.write_eof()
 
@@ -390,7 +390,7 @@ class HttpConnection(asyncio.Protocol):
         if expired in ("header", "body"):
             self._stop_reading(Refused(408, f"the {expired} of the request took too long"))
         elif expired == "linger" and self._has_unsent():
-            self._deadline.set("flush")
+            self.deadline.set("flush")
         elif self._has_unsent():
             self.close(at_once=True)
         else:

@@ -45,9 +45,14 @@ class Deadline:
             self._timer_at = self._at
             self._timer = self._loop.call_at(self._at, self._time_is_up)
 
-    def clear(self, name: str = "") -> None:
-        """Put none in force; with a name only if it is that one."""
-        if not name or self.name == name:
+    @property
+    def since(self) -> float:
+        """When the limit in force was set, in the time of the loop."""
+        return self._at - self._limits_s[self.name]
+
+    def clear(self, *names: str) -> None:
+        """Put none in force; with names only if it is one of them."""
+        if not names or self.name in names:
             self.name = ""
 
     def cancel(self) -> None:

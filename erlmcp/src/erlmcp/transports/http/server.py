@@ -26,6 +26,7 @@ from erlmcp.transports.http.connection import HttpConnection
 from erlmcp.transports.http.exchange import Exchange
 from erlmcp.transports.http.known_heads import KnownHead, KnownHeads
 from erlmcp.transports.http.tls_connection import TlsHttpConnection
+from erlmcp.transports.making_room import MakingRoom, Quiet
 from erlmcp.transports.outbox import Outbox
 from erlmcp.transports.tls import HTTP, Secured
 
@@ -35,6 +36,14 @@ LINGER_S: Final = 2.0
 BANNED: Final = b"this address is shut out for a while\n"
 MALFORMED_STATUSES: Final = (400, 431)
 """Of requests that no proper client sends; what is only too slow or too large may come from one."""
+
+
+def quiet(connection: HttpConnection) -> Quiet | None:
+    """How a connection is quiet: it has not sent a whole head, or not yet the next one."""
+    waits_for = connection.deadline.name
+    if waits_for not in ("first", "header", "keep-alive") or not connection.idle:
+        return None
+    return Quiet(waits_for == "keep-alive", connection.deadline.since)
 
 
 class HttpServer:
@@ -54,6 +63,7 @@ class HttpServer:
         self.on_refused = on_refused
         self._connection_limit = connection_limit
         self.time_limits_s = {
+            "first": limits.header_timeout_s,
             "header": limits.header_timeout_s,
             "body": limits.body_timeout_s,
             "keep-alive": limits.keep_alive_timeout_s,
@@ -66,6 +76,7 @@ class HttpServer:
         self.outbox = Outbox(self.loop)
         self._max_connections = connections_that_fit(limits.max_connections)
         self._connections: set[HttpConnection] = set()
+        self._room = MakingRoom(self.loop, lambda: self._connections, quiet, self._make_room)
         if connection_limit is not None:
             connection_limit.bans.when_banned(self.drop)
         self._listeners = Listeners(self.loop)
@@ -98,12 +109,12 @@ class HttpServer:
 
     def admit(self, connection: HttpConnection) -> bool:
         """Count a new connection; False when there are too many."""
-        if len(self._connections) >= self._max_connections:
+        if self._connection_limit is not None and not self._connection_limit.has_room(connection.peer):
+            return False
+        if len(self._connections) >= self._max_connections and not self._room.make():
             self.meter.rejected("connections")
             return False
         if self._connection_limit is not None:
-            if not self._connection_limit.has_room(connection.peer):
-                return False
             self._connection_limit.opened(connection.peer)
         self._connections.add(connection)
         return True
@@ -114,6 +125,11 @@ class HttpServer:
             self._connections.remove(connection)
             if self._connection_limit is not None:
                 self._connection_limit.closed(connection.peer)
+
+    def _make_room(self, connection: HttpConnection) -> None:
+        self.meter.rejected("made-room")
+        connection.close(at_once=True)
+        self.forget(connection)
 
     def date(self) -> bytes:
         """The date field line; made once a second."""

@@ -42,13 +42,13 @@ class TlsHttpConnection(HttpConnection):
         """As ``AtOnceWire``."""
         head = self.json_head() + fields
         self.write_answer(b"%bcontent-length: %d\r\n\r\n%b" % (head, len(payload), payload))
-        self._deadline.set("keep-alive")
+        self.deadline.set("keep-alive")
 
     def close(self, *, at_once: bool = False) -> None:
         """Say goodbye; a client that does not answer it cannot keep the connection."""
         super().close(at_once=at_once)
         if not at_once:
-            self._deadline.set("linger")
+            self.deadline.set("linger")
 
     def _linger(self) -> None:
         super()._linger()

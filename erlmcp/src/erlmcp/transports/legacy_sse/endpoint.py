@@ -53,7 +53,7 @@ class SseEndpoint:
         """Answer a GET with the stream."""
         if not _is_method(exchange, b"GET"):
             return
-        if self._service.draining or not self._channels.has_room:
+        if self._service.draining or not self._channels.has_room():
             turn_away(exchange, 503, "no more streams are opened now", _RETRY)
             return
         if self._service.capacity_fault(stream=True) is not None:

@@ -42,7 +42,7 @@ class WebSocketEndpoint:
     def handle(self, exchange: Exchange) -> None:
         """Upgrade one connection, or say why not."""
         request = exchange.request
-        if self._channels.service.draining or not self._channels.has_room:
+        if self._channels.service.draining or not self._channels.has_room():
             turn_away(exchange, 503, "no more connections are taken now", _RETRY)
             return
         response = _judge(request)
