@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from erlmcp.config.auth_settings import AuthSettings
-from erlmcp.edge.auth.scopes import ScopeRules, Scopes, matches
+from erlmcp.edge.auth.scopes import ScopeRules, Scopes, idle_patterns, matches
 from erlmcp.protocol.grants import Grant
 
 EDIT = {"tools": ("delete_*", "rename"), "scopes": ("notes.write",)}
@@ -136,3 +136,13 @@ def test_without_rules_nothing_is_asked():
 def test_a_rule_that_would_protect_nothing_is_refused(rule, said):
     with pytest.raises(ValidationError, match="(?s)" + said.replace("*", r"\*")):
         AuthSettings.model_validate({"scopes": (rule,)})
+
+
+def test_patterns_that_protect_nothing_offered_are_found_and_what_is_not_known_is_not_judged():
+    given = rules(EDIT, AUDIT, PRIVATE)._rules
+    assert list(idle_patterns(given, {"tools": ["delete_all"], "prompts": ["public"]})) == [
+        ("tools", "rename"),
+        ("prompts", "secret"),
+    ]
+    assert list(idle_patterns(given, {"tools": ["rename", "delete_"]})) == []
+    assert list(idle_patterns(given, {})) == []

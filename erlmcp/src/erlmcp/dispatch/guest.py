@@ -24,7 +24,7 @@ from erlmcp.dispatch.errors import GuestError
 from erlmcp.dispatch.listens import LISTEN, Listens
 from erlmcp.dispatch.loading import load
 from erlmcp.dispatch.mains import RunningMain
-from erlmcp.dispatch.notices import give_notice
+from erlmcp.dispatch.notices import give_notice, names_offered
 from erlmcp.dispatch.prompt_faults import tell_prompt_faults
 from erlmcp.dispatch.subscribing import offer_subscriptions
 from erlmcp.dispatch.tasks.offering import offer_tasks
@@ -126,6 +126,10 @@ class Guest:
                 hint="the log has the traceback; start the server by itself to see it",
             ) from fault
         await give_notice(self.found, self.info.name, guarded=guarded)
+
+    async def names_offered(self) -> dict[str, frozenset[str]]:
+        """The names of its ``tools`` and ``prompts``; without a kind whose names cannot be known now."""
+        return await names_offered(self.found)
 
     async def _live(self, entered: asyncio.Future[None], leave: asyncio.Event) -> None:
         """Enter and leave in one task: cancel scopes and task groups of the guest demand it."""

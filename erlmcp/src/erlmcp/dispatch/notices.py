@@ -35,6 +35,18 @@ async def give_notice(guest: Any, name: str, *, guarded: bool = False) -> None:
     await _warn_if_empty(guest, name)
 
 
+async def names_offered(guest: Any) -> dict[str, frozenset[str]]:
+    """The names of its ``tools`` and ``prompts``; without a kind whose names cannot be known now."""
+    found = {}
+    for kind in ("tools", "prompts"):
+        try:
+            async with asyncio.timeout(LIST_TIMEOUT_S):
+                found[kind] = frozenset(each.name for each in await getattr(guest, f"list_{kind}")())
+        except Exception as fault:  # noqa: BLE001 - as below; a low-level server has no such list
+            logger.debug("cannot tell which %s there are: %r", kind, fault)
+    return found
+
+
 async def _warn_if_empty(guest: Any, name: str) -> None:
     """Log a warning when the guest has nothing to offer; what cannot be known is not warned of."""
     try:

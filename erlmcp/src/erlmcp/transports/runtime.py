@@ -22,6 +22,7 @@ from erlmcp.dispatch import sdk_private
 from erlmcp.dispatch.errors import GuestError
 from erlmcp.dispatch.guest import Guest, GuestInfo
 from erlmcp.edge.auth.gate import Gate
+from erlmcp.edge.auth.scopes import idle_patterns
 from erlmcp.edge.tls import Identity
 from erlmcp.sessions.bus import Bus
 from erlmcp.sessions.registry import Sessions
@@ -174,6 +175,7 @@ class GuestRuntime:
                 hint="see in the log what it waits for, or raise start_timeout_s",
             ) from None
         await guest.open(guarded=settings.auth.enabled)
+        await _tell_idle_rules(guest, settings)
         gate = Gate(settings.auth) if settings.auth.enabled else None
         parts = (guest, threads, settings, keys, bus, meter, identity, gate)
         return cls(*parts, worker=worker or secrets.token_hex(8), has_keeper=has_keeper)
@@ -266,3 +268,17 @@ class GuestRuntime:
                 await self._guest.close()
         except Exception:
             logger.exception("the guest did not end in good order")
+
+
+async def _tell_idle_rules(guest: Guest, settings: Settings) -> None:
+    """Warn of rules of scopes that protect nothing now; the guest may come to have what they name."""
+    if not (settings.auth.enabled and settings.auth.scopes):
+        return
+    for kind, pattern in idle_patterns(settings.auth.scopes, await guest.names_offered()):
+        logger.warning(
+            "auth.rule-protects-nothing: a rule of [[auth.scopes]] is for the %s %r, and %s has none of that"
+            " name now; is it spelled as clients call it?",
+            kind,
+            pattern,
+            guest.info.name,
+        )

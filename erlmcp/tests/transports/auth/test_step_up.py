@@ -1,5 +1,7 @@
 """A token that is good, but not for this: the client hears what it needs, the handler never runs."""
 
+import logging
+
 import pytest
 
 pytestmark = pytest.mark.anyio
@@ -195,3 +197,11 @@ async def test_the_challenge_says_where_tokens_are_issued(guard, issuer, raw):
             where = reply.json["error"]["data"]["resource_metadata"]
             assert f'resource_metadata="{where}"' in reply.headers["www-authenticate"]
             assert where.endswith("/.well-known/oauth-protected-resource/mcp")
+
+
+async def test_a_rule_that_protects_nothing_the_guest_has_is_warned_of(guarded, caplog):
+    wrong = {"tools": ("at_once", "in_a_tread"), "prompts": ("nobodys",), "scopes": ("call",)}
+    await guarded(scopes=[wrong])
+    warned = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert ["in_a_tread" in warned[0], "nobodys" in warned[1], len(warned)] == [True, True, 2]
+    assert all("auth.rule-protects-nothing" in each for each in warned)

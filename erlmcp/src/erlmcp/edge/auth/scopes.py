@@ -103,6 +103,22 @@ class ScopeRules:
         return frozenset(scope for rule in rules for scope in rule.scopes)
 
 
+def idle_patterns(
+    rules: Iterable[ScopeRule], offered: Mapping[str, Iterable[str]]
+) -> Iterator[tuple[str, str]]:
+    """Patterns of ``tools`` and ``prompts`` that protect none of those offered: most often a slip of the pen.
+
+    Yields:
+        The kind and the pattern; none of a kind that is not known.
+    """
+    for rule in rules:
+        patterns = {"tools": rule.tools, "prompts": rule.prompts}
+        for kind, names in offered.items():
+            for pattern in patterns[kind]:
+                if not any(matches(pattern, name) for name in names):
+                    yield kind, pattern
+
+
 def _applies(rule: ScopeRule, method: str, named: Iterable[Named]) -> bool:
     if any(matches(pattern, method) for pattern in rule.methods):
         return True
