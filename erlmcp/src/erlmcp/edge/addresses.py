@@ -10,6 +10,7 @@ import ipaddress
 from functools import lru_cache
 
 _IPV6_PREFIX = 64
+_NOWHERE = "nowhere"
 
 
 @lru_cache(maxsize=4_096)
@@ -26,6 +27,18 @@ def network_of(address: str) -> str:
     if found.is_loopback:
         return address
     return str(ipaddress.IPv6Network((found, _IPV6_PREFIX), strict=False))
+
+
+@lru_cache(maxsize=4_096)
+def anybody(address: str) -> str:
+    """The name; that of a client without an address, as over stdio, is not empty either."""
+    return network_of(address) or _NOWHERE
+
+
+@lru_cache(maxsize=4_096)
+def stranger(address: str) -> str:
+    """The name of an address that is not this machine; empty if it is."""
+    return "" if is_this_machine(address) else network_of(address)
 
 
 @lru_cache(maxsize=4_096)

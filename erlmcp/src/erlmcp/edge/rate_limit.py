@@ -51,6 +51,27 @@ class Rate:
         bucket[0], bucket[1] = tokens, now
         return bucket
 
+    def take(self, name: str, now: float) -> int:
+        """Take a token of a name: 0; or take none, and tell the whole seconds until there is one.
+
+        As ``refill`` and the steps after it; in one piece because it runs for each call.
+        """
+        bucket = self._buckets.get(name)
+        if bucket is None or name != self._latest:
+            bucket = self.refill(name, now)
+            tokens = bucket[0]
+        else:
+            tokens = bucket[0] + (now - bucket[1]) * self._per_s
+            if tokens > self._burst:
+                tokens = self._burst
+            bucket[1] = now
+        if tokens < 1.0:
+            bucket[0] = tokens
+            return self.wait_s(tokens)
+        bucket[0] = tokens - 1.0
+        bucket[2] += 1.0
+        return 0
+
     def taken(self, most: int) -> list[tuple[str, int]]:
         """How many tokens were taken of which bucket since this was last asked.
 
@@ -102,12 +123,7 @@ class RateLimit:
             return 0
         network = network_of(address)
         if self._address is not None and self._client is self._total is None:
-            bucket = self._address.refill(network, self._clock())  # the usual case, at half the cost
-            if bucket[0] < 1.0:
-                return self._address.wait_s(bucket[0])
-            bucket[0] -= 1.0
-            bucket[2] += 1.0
-            return 0
+            return self._address.take(network, self._clock())  # the usual case, at half the cost
         return self._take(
             ((self._address, network), (self._client, principal or network), (self._total, _ALL))
         )
@@ -118,14 +134,8 @@ class RateLimit:
         Args:
             client: whose token it has, else its address; empty for nobody who is counted.
         """
-        if self._calls is None or not client:
-            return 0
-        bucket = self._calls.refill(client, self._clock())
-        if bucket[0] < 1.0:
-            return self._calls.wait_s(bucket[0])
-        bucket[0] -= 1.0
-        bucket[2] += 1.0
-        return 0
+        calls = self._calls
+        return calls.take(client, self._clock()) if calls is not None and client else 0
 
     def guess_wait_s(self, address: str) -> int:
         """The same for a request without a good token: it must not use up what all clients share."""

@@ -15,7 +15,7 @@ from erlmcp.dispatch.kernel import Kernel
 from erlmcp.dispatch.listed_tools import ListedTools
 from erlmcp.dispatch.tasks.requests import TaskRequests
 from erlmcp.dispatch.tool_schemas import ToolSchemas
-from erlmcp.edge.addresses import is_this_machine, network_of
+from erlmcp.edge.addresses import anybody, stranger
 from erlmcp.edge.auth.scopes import ScopeRules
 from erlmcp.edge.bans import MALFORMED, Bans
 from erlmcp.edge.connection_limit import ConnectionLimit
@@ -41,8 +41,6 @@ log = Log(__name__)
 TRANSPORT: Final = "streamable-http"
 _FAILED: Final = ("server_error", "timeout")
 """Outcomes that are logged even where not every request has its line."""
-_NOWHERE: Final = "nowhere"
-"""The name of a client without an address, as over stdio."""
 _TICK_SLACK_S: Final = 0.001
 
 
@@ -101,6 +99,7 @@ class Service:
         self.connection_limit = ConnectionLimit(settings, meter, self.bans, proxies)
         self.scopes = ScopeRules.of(settings.auth)
         self._access = AccessLog(__name__, self.loop, settings.log) if settings.log.access else None
+        self._name_of = anybody if settings.limits.loopback else stranger
         self._max_in_flight = settings.limits.max_in_flight
         self._max_of_client = settings.limits.max_in_flight_per_client
         self._in_flight_of: Counter[str] = Counter()
@@ -128,16 +127,14 @@ class Service:
 
     def may_be_full(self) -> bool:
         """Whether it takes a look at the client to know: false where none has a request in flight."""
-        return bool(self._in_flight_of) or self.is_full
+        return bool(self._in_flight_of) or len(self._calls) >= self._max_in_flight
 
     def client_of(self, address: str, principal: str) -> str:
         """Under which name the requests of a client are counted, if they are.
 
         Those of this machine may come from everybody behind a proxy, unless a token says whose they are.
         """
-        if not principal and not self.settings.limits.loopback and is_this_machine(address):
-            return ""
-        return principal or network_of(address) or _NOWHERE
+        return principal or self._name_of(address)
 
     def client_of_request(self, request: HttpRequest) -> str:
         """The same of an HTTP request."""
@@ -212,9 +209,10 @@ class Service:
 
     def call_wait_s(self, address: str, principal: str) -> int:
         """0 when a call of a tool may go on, and is counted; else whole seconds until it may."""
-        return self.rate_limit.wait_s(address, principal) or self.rate_limit.call_wait_s(
-            self.client_of(address, principal)
-        )
+        rates = self.rate_limit  # this runs for each call
+        if rates.enabled and (wait_s := rates.wait_s(address, principal)):
+            return wait_s
+        return rates.call_wait_s(principal or self._name_of(address))
 
     def fault_of(self, request: Request, address: str, grant: Grant | None, *, stream: bool) -> Fault | None:
         """Why a well-formed request may not be served; None when it may, and then it is counted as a call."""

@@ -1,0 +1,1 @@
+"""What limits cost a call that none of them holds back. The target: benchmarks/README.md."""
