@@ -86,14 +86,15 @@ class Crowd:
 
     async def run(self) -> None:
         """Hold on until the input ends."""
-        ending = asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+        ending = asyncio.Event()
+        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), ending.set)
         going_on = asyncio.create_task(self._go_on())
         async with asyncio.timeout(self._timeout_s):
             while self.held < self._enough:  # noqa: ASYNC110 - all that comes in meanwhile is its doing
                 await asyncio.sleep(_TICK_S)
         print("held", flush=True)
         self._least = self.held
-        await ending
+        await ending.wait()
         going_on.cancel()
         told = {"least_held": self._least, "closed": dict(self._closed), "failed": self._failed}
         print(json.dumps(told), flush=True)
