@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import resource
 import sys
 from collections import Counter, deque
@@ -23,9 +24,9 @@ from benchmarks.http.messages import HOST
 PER_ADDRESS: Final = 200
 FLOODERS: Final = 50
 FLOODERS_ADDRESS: Final = "127.2.0.1"
-_TICK_S: Final = 0.1
-_DRIP_TICKS: Final = 20
-_OPENED_IN_A_TICK: Final = 200
+_TICK_S: Final = 0.01
+_DRIP_TICKS: Final = 200
+_OPENED_IN_A_TICK: Final = 20
 
 
 class Hostile(asyncio.Protocol):
@@ -34,13 +35,15 @@ class Hostile(asyncio.Protocol):
     def __init__(self, crowd: Crowd, kind: Kind, address: str) -> None:
         self.kind = kind
         self.address = address
+        self.is_open = False
         self._crowd = crowd
         self._transport: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = transport
-        self._crowd.open.add(self)
+        self.is_open = True
+        self._crowd.come(self)
         if self.kind.opening:
             self._transport.write(self.kind.opening)
         if not self.kind.reads:
@@ -48,19 +51,20 @@ class Hostile(asyncio.Protocol):
 
     def drip(self) -> None:
         """Send a little more."""
-        if not self._transport.is_closing():
-            self._transport.write(self.kind.drip)
+        self._transport.write(self.kind.drip)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio calls it so
         """The server has closed it: it comes again."""
+        self.is_open = False
         self._crowd.lose(self)
 
 
 class Crowd:
-    """All of them. ``open``: those that are connected now."""
+    """All of them. ``held``: how many are connected now, without those that flood."""
 
     def __init__(self, http_port: int, lines_port: int, count: int, enough: int, timeout_s: int) -> None:
-        self.open: set[Hostile] = set()
+        self.held = 0
+        self._dripping: deque[Hostile] = deque()
         self._ports = {False: http_port, True: lines_port}
         self._closed: Counter[str] = Counter()
         self._failed = 0
@@ -73,16 +77,18 @@ class Crowd:
         )
         self._absent.extend(Hostile(self, FLOODER, FLOODERS_ADDRESS) for _ in range(min(FLOODERS, count)))
 
+    def come(self, member: Hostile) -> None:
+        """One is connected."""
+        self.held += member.kind is not FLOODER
+        if member.kind.drip:
+            self._dripping.append(member)
+
     def lose(self, member: Hostile) -> None:
         """One was closed by the server."""
-        self.open.discard(member)
+        self.held -= member.kind is not FLOODER
+        self._least = min(self._least, self.held)
         self._closed[member.kind.name] += 1
         self._absent.append(Hostile(self, member.kind, member.address))
-
-    @property
-    def held(self) -> int:
-        """How many are connected now, without those that flood."""
-        return sum(1 for member in self.open if member.kind is not FLOODER)
 
     async def run(self) -> None:
         """Hold on until the input ends."""
@@ -100,15 +106,14 @@ class Crowd:
         print(json.dumps(told), flush=True)
 
     async def _go_on(self) -> None:
-        tick = 0
         while True:
             coming = [self._absent.popleft() for _ in range(min(_OPENED_IN_A_TICK, len(self._absent)))]
             await asyncio.gather(*map(self._come, coming))
-            for number, member in enumerate(list(self.open)):
-                if member.kind.drip and number % _DRIP_TICKS == tick % _DRIP_TICKS:
+            for _ in range(math.ceil(len(self._dripping) / _DRIP_TICKS)):
+                member = self._dripping.popleft()
+                if member.is_open:
                     member.drip()
-            self._least = min(self._least, self.held)
-            tick += 1
+                    self._dripping.append(member)
             await asyncio.sleep(_TICK_S)
 
     async def _come(self, member: Hostile) -> None:

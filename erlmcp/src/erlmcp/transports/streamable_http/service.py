@@ -32,6 +32,7 @@ from erlmcp.telemetry.access import AccessLog
 from erlmcp.telemetry.correlation import Correlation
 from erlmcp.telemetry.logs import Log, fields_of
 from erlmcp.telemetry.meter import Meter
+from erlmcp.telemetry.refusals import Refusals
 from erlmcp.transports.http.exchange import Answering
 from erlmcp.transports.http.request import HttpRequest
 from erlmcp.transports.streamable_http.answers import refuse
@@ -99,6 +100,7 @@ class Service:
         self.connection_limit = ConnectionLimit(settings, meter, self.bans, proxies)
         self.scopes = ScopeRules.of(settings.auth)
         self._access = AccessLog(__name__, self.loop, settings.log) if settings.log.access else None
+        self._refusals = Refusals(log, self.loop) if settings.log.access else None
         self._name_of = anybody if settings.limits.loopback else stranger
         self._max_in_flight = settings.limits.max_in_flight
         self._max_of_client = settings.limits.max_in_flight_per_client
@@ -152,9 +154,8 @@ class Service:
 
     def turned_away(self, method: bytes, status: int, correlation: Correlation) -> None:
         """Log an answer of HTTP that refuses what never became a request of MCP."""
-        if self._access is not None:
-            verb = method.decode("latin-1")
-            log.info("refused", http_method=verb, status=status, **fields_of(correlation))
+        if self._refusals is not None:
+            self._refusals.note(method, status, correlation)
 
     def refuse(self, exchange: Answering, request: Request, era: str, fault: Fault) -> None:
         """Answer a request with a fault before any handler ran."""
@@ -328,6 +329,8 @@ class Service:
         self.turn.close()
         self.bans.close()
         self.shedding.close()
+        if self._refusals is not None:
+            self._refusals.close()
         if self._shared_rates is not None:
             self._shared_rates.close()
         if self._ticker is not None:
