@@ -36,12 +36,12 @@ class Attack:
 def attacked(server: Running, count: int, enough: int, timeout_s: int = 45) -> Iterator[Attack]:
     """A crowd of ``count``, of which ``enough`` are connected when the block begins.
 
-    It has the lowest priority on the core of the load, lest it be the good client that waits for the core.
+    It gets the core of the load only when nobody else wants it, lest the good client wait for the core.
 
     Raises:
         WrongAnswerError: they did not get in in time, or the crowd itself failed.
     """
-    command = ["taskset", "-c", str(LOAD_CORE), "nice", "-n", "19", sys.executable, "-m"]
+    command = ["taskset", "-c", str(LOAD_CORE), "chrt", "--idle", "0", sys.executable, "-m"]
     ports = [str(server.port), str(server.more_ports[1])]
     with subprocess.Popen(
         [*command, "benchmarks.attack.crowd", *ports, str(count), str(enough), str(timeout_s)],
