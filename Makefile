@@ -19,10 +19,11 @@ $(STAMP): requirements.lock erlmcp/pyproject.toml gonogo/pyproject.toml examples
 demo: $(STAMP) ## two releases for real: one goes well, one rolls itself back (under 3 minutes)
 	@$(BIN)/python -m demo
 
+# The tests of a file run in one process, since they share servers; files in their order, the longest first.
 test: $(STAMP) ## every test
 	@sh scripts/system-parts.sh
 	@sh scripts/node-clients.sh
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadgroup -m "not alone"
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder -m "not alone"
 	@$(BIN)/python -m pytest -m alone
 
 lint: $(STAMP) ## style, size limits

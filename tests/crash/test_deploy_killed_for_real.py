@@ -151,9 +151,8 @@ def told(tmp_path_factory):
 
 
 def slow(test):
-    """Slow because about fifty real programs run in two rows, each a second or two only to start; in one
-    group, so that only one process of the test runner makes them."""
-    return pytest.mark.slow(pytest.mark.timeout(900)(pytest.mark.xdist_group("killed for real")(test)))
+    """Slow because about fifty real programs run in two rows, each a second or two only to start."""
+    return pytest.mark.slow(pytest.mark.timeout(900)(test))
 
 
 @slow

@@ -15,7 +15,6 @@ from round_python import DRIVERS, stdio_command
 from round_scenario import HANDSHAKE, acts, faults
 
 pytestmark = [
-    pytest.mark.xdist_group("clients"),  # one pair of servers for all
     pytest.mark.timeout(600),  # some start dozens of programs, which takes minutes on a busy machine
     pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprecationWarning"),
 ]

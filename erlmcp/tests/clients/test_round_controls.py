@@ -9,7 +9,6 @@ from round_python import DRIVERS, stdio_command
 from round_scenario import HANDSHAKE, MODERN, UNTOLD, Act, OneOf, acts, agrees, faults
 
 pytestmark = [
-    pytest.mark.xdist_group("clients"),
     pytest.mark.timeout(600),  # as the full round
     pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprecationWarning"),
 ]
