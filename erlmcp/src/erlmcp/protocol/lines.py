@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+LINE_END: Final = b"\n"
 _BLANKS: Final = b" \t\r"
 
 
@@ -29,14 +30,22 @@ class LineReader:
         """Whether a line has begun that has not ended."""
         return self._size > 0
 
+    def whole(self, data: bytes) -> bytes:
+        """The line that these bytes are, if they are one and nothing else, as nearly always; else empty.
+
+        ``feed`` would tell the same of them, and need not be asked then.
+        """
+        if self._size or data.find(b"\n") != len(data) - 1 or len(data) > self._max_bytes or self.too_long:
+            return b""
+        line = data[:-1]
+        return b"" if line.endswith(b"\r") else line.strip(_BLANKS) and line
+
     def feed(self, data: bytes) -> list[bytes]:
         """The lines that are complete now, without their ends."""
         if self.too_long:
             return []
-        if not self._size and data.find(b"\n") == len(data) - 1 and len(data) <= self._max_bytes:
-            line = data[:-1]  # one whole line is nearly all that ever comes
-            if not line.endswith(b"\r"):
-                return [line] if line.strip(_BLANKS) else []
+        if line := self.whole(data):
+            return [line]
         first, *others = data.split(b"\n")
         if not self._keep(first) or not others:
             return []
@@ -66,4 +75,4 @@ class LineReader:
 
 def line(message: bytes) -> bytes:
     """One encoded message as a line; JSON as we write it holds no line end."""
-    return message + b"\n"
+    return message + LINE_END

@@ -41,6 +41,10 @@ class Histogram:
         self.buckets = [0] * (len(BUCKETS_S) + 1)
         self.sum_s = 0.0
 
+    def timed(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {"buckets": list(self.buckets), "sum_s": self.sum_s}
+
 
 class ToolCount(Histogram):
     """The same of the calls of one tool, and how they ended."""
@@ -62,11 +66,12 @@ class Meter:
     """The counters of one worker. They only grow; gauges are read from the runtime instead."""
 
     def __init__(self) -> None:
-        self._requests: Counter[tuple[str, str, str, str]] = Counter()
-        self._durations: dict[str, Histogram] = {}
+        self._ended: dict[tuple[str, str, str, str, str], Histogram] = {}
+        """By method, era, transport, outcome and tool: all that is told of requests is summed up from it."""
+        self._tool_labels: set[str] = set()
+        self._refused: Counter[tuple[str, str, str, str]] = Counter()
         self._rejected: Counter[str] = Counter()
         self._blocked: dict[tuple[str, str], tuple[int, float]] = {}
-        self._tools: dict[str, ToolCount] = {}
         self._judged: Counter[str] = Counter()
         self.received_bytes = 0
         """Of clients, as they came over the public listeners inside TLS, if there is any."""
@@ -91,27 +96,35 @@ class Meter:
             tool_exists: whether the guest is known to have it; if not, the call must have gone well before
                 the name becomes a label.
         """
-        label = method if method in METHODS else "other"
-        self._requests[label, era, transport, outcome] += 1
-        histogram = self._durations.get(label)
-        if histogram is None:
-            histogram = self._durations[label] = Histogram()
-        bucket = bisect_left(BUCKETS_S, seconds)
-        histogram.buckets[bucket] += 1
-        histogram.sum_s += seconds
-        if tool:
-            found = self._tools.get(tool) or self._tool(tool, exists=tool_exists or outcome == "ok")
-            found.outcomes[outcome] += 1
-            found.buckets[bucket] += 1
-            found.sum_s += seconds
+        ended = self._ended.get((method, era, transport, outcome, tool))
+        if ended is None:
+            ended = self._labelled(method, era, transport, outcome, tool, exists=tool_exists)
+        ended.buckets[bisect_left(BUCKETS_S, seconds)] += 1
+        ended.sum_s += seconds
 
-    def _tool(self, name: str, *, exists: bool) -> ToolCount:
-        """Where calls of a tool are counted that has had none yet."""
-        return tool_count(self._tools, name[:MAX_TOOL_NAME] if exists else OTHER_TOOLS)
+    def _labelled(
+        self, method: str, era: str, transport: str, outcome: str, tool: str, *, exists: bool
+    ) -> Histogram:
+        """Where requests are counted that are new, or whose names are not their labels."""
+        label = self._tool_label(tool, exists=exists or outcome == "ok") if tool else ""
+        key = (_label(method), era, transport, outcome, label)
+        found = self._ended.get(key)
+        if found is None:
+            found = self._ended[key] = Histogram()
+        return found
+
+    def _tool_label(self, tool: str, *, exists: bool) -> str:
+        if tool in self._tool_labels:
+            return tool
+        label = tool[:MAX_TOOL_NAME] if exists else OTHER_TOOLS
+        if label not in self._tool_labels and len(self._tool_labels) >= MAX_TOOLS:
+            label = OTHER_TOOLS
+        self._tool_labels.add(label)
+        return label
 
     def refused(self, method: str, era: str, transport: str, outcome: str) -> None:
         """One request was answered before any handler ran; it says nothing about latency."""
-        self._requests[method if method in METHODS else "other", era, transport, outcome] += 1
+        self._refused[_label(method), era, transport, outcome] += 1
 
     def rejected(self, reason: str) -> None:
         """Something was turned away or cut before or beside a request. ``reason`` is a fixed word."""
@@ -134,25 +147,30 @@ class Meter:
         ``[method, name, count, seconds]``; ``tools`` maps a name to the same as a duration and ``outcomes``,
         a count for each.
         """
+        requests = Counter(self._refused)
+        durations: dict[str, ToolCount] = {}
+        tools: dict[str, ToolCount] = {}
+        for (method, era, transport, outcome, tool), ended in list(self._ended.items()):
+            outcomes = {outcome: sum(ended.buckets)}
+            requests[method, era, transport, outcome] += outcomes[outcome]
+            durations.setdefault(method, ToolCount()).add(outcomes, ended.buckets, ended.sum_s)
+            if tool:
+                tools.setdefault(tool, ToolCount()).add(outcomes, ended.buckets, ended.sum_s)
         return {
-            "requests": [[*labels, count] for labels, count in self._requests.items()],
-            "durations": {
-                method: {"buckets": list(histogram.buckets), "sum_s": histogram.sum_s}
-                for method, histogram in self._durations.items()
-            },
+            "requests": [[*labels, count] for labels, count in requests.items()],
+            "durations": {method: each.timed() for method, each in durations.items()},
             "rejected": dict(self._rejected),
             "tokens": dict(self._judged),
             "bytes": {"received": self.received_bytes, "sent": self.sent_bytes},
             "blocked": [[*call, *sums] for call, sums in list(self._blocked.items())],
             "tools": {
-                name: {
-                    "outcomes": dict(tool.outcomes),
-                    "buckets": list(tool.buckets),
-                    "sum_s": tool.sum_s,
-                }
-                for name, tool in self._tools.items()
+                name: {"outcomes": dict(each.outcomes), **each.timed()} for name, each in tools.items()
             },
         }
+
+
+def _label(method: str) -> str:
+    return method if method in METHODS else "other"
 
 
 def add_blocked(

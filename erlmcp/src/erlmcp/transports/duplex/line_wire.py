@@ -7,9 +7,9 @@ import asyncio
 from mcp_types import INVALID_REQUEST
 
 from erlmcp.protocol.faults import Fault
-from erlmcp.protocol.lines import LineReader, line
+from erlmcp.protocol.lines import LINE_END, LineReader, line
 from erlmcp.transports.duplex.channels import Channels
-from erlmcp.transports.duplex.stream_wire import StreamWire
+from erlmcp.transports.duplex.stream_wire import MOST_GATHERED_BYTES, StreamWire
 
 
 class LineWire(StreamWire):
@@ -23,6 +23,18 @@ class LineWire(StreamWire):
     def encode(self, message: bytes) -> bytes:
         """One line."""
         return line(message)
+
+    def answer(self, message: bytes) -> None:
+        """As ``Wire``; in one piece because it runs for each call."""
+        if self._out is None or self._leaving:
+            return
+        gathered = self._gathered
+        if not gathered:
+            self._channels.outbox.put(self)
+        gathered.append(message + LINE_END)
+        self._gathered_bytes += len(message)
+        if self._gathered_bytes > MOST_GATHERED_BYTES:
+            self.flush()
 
     def decode(self, data: bytes) -> None:
         """Cut into lines; one that is too long, or takes too long, ends the connection."""

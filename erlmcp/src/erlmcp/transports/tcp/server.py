@@ -18,6 +18,7 @@ from erlmcp.protocol.grants import Denial, Grant
 from erlmcp.telemetry.logs import Log
 from erlmcp.transports.accepting import Listeners, Take, address_of
 from erlmcp.transports.admission import NOBODY_KNOWS
+from erlmcp.transports.duplex.channel import DuplexChannel
 from erlmcp.transports.duplex.channels import Channels
 from erlmcp.transports.duplex.line_wire import LineWire
 from erlmcp.transports.duplex.peer import Peer
@@ -49,6 +50,8 @@ class TcpWire(LineWire):
         self._token_timer: asyncio.TimerHandle | None = None
         self._asking: asyncio.Task[None] | None = None
         self._early: list[bytes] = []
+        self._settled: DuplexChannel | None = None
+        """The channel, once nothing but messages can come."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, or close it at once when there are too many."""
@@ -93,6 +96,15 @@ class TcpWire(LineWire):
         if channel is not None:
             self._channels.closed(channel)
 
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the client; one whole message of a client that is known goes straight to its channel."""
+        settled = self._settled
+        if settled is not None and not self._leaving and (message := self._lines.whole(data)):
+            self._service.meter.received_bytes += len(data)
+            settled.receive(message)
+        else:
+            super().data_received(data)
+
     # -- the access token --
 
     def decode(self, data: bytes) -> None:
@@ -113,6 +125,7 @@ class TcpWire(LineWire):
         if is_first and message.rstrip().endswith(_HTTP):
             self._refuse_line("these are lines of JSON, not HTTP")
         elif self._token_timer is None:
+            self._settled = self._channel
             super().deliver(message)
         elif self._asking is not None:
             self._early.append(message)  # what came in one piece with the token; no more is read
