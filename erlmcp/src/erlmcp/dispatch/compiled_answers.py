@@ -24,7 +24,7 @@ encode: Final = msgspec.json.Encoder().encode
 class Shape:
     """How one kind of result is written in one revision: the bytes around what differs."""
 
-    __slots__ = ("_after", "_before", "_between", "_block", "_structured")
+    __slots__ = ("_after", "_before", "_between", "_block", "_form", "_structured")
 
     def __init__(
         self,
@@ -57,11 +57,14 @@ class Shape:
         self._before = b',"result":' + before
         self._between = between
         self._after = after + b"}"
+        pieces = [b'{"jsonrpc":"2.0","id":', self._before + start, end + between, self._after]
+        self._form = b"%b".join(piece.replace(b"%", b"%%") for piece in pieces)
+        """The answer with one text: id, text and structure stand between its pieces."""
 
     def of_text(self, request_id: int | str, text: bytes, structure: bytes) -> bytes:
         """The answer with one text, which is a JSON string already, and a structure, which is JSON."""
-        start = opening(request_id) + self._before + self._block % text
-        return start + self._between + structure + self._after if self._structured else start + self._after
+        name = b"%d" % request_id if type(request_id) is int else encode(request_id)
+        return self._form % (name, text, structure if self._structured else b"")
 
     def of_texts(self, request_id: int | str, texts: list[str], structure: Any) -> bytes:
         """The answer with any number of texts."""

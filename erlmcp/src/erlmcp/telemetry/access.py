@@ -51,6 +51,9 @@ class AccessLog:
         self._loop = loop
         self._noted: list[_Note] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._generation = ""
+        self._texts: dict[tuple[str, str, str], str] = {}
+        """What is the same in the lines of all requests of one kind."""
         self._second = 0
         self._second_text = ""
 
@@ -88,9 +91,20 @@ class AccessLog:
             for note in noted:
                 self._logger.handle(self._record(note))
             return
-        texts = {kind: self._text(kind, generation) for kind in {note[1:4] for note in noted}}
-        lines = [self._line(note, texts) if note[1] in METHODS else self._long_line(note) for note in noted]
+        if generation != self._generation:
+            self._generation, self._texts = generation, {}
+        lines = [
+            self._line(note, text) if (text := self._texts.get(note[1:4])) else self._first_line(note)
+            for note in noted
+        ]
         write_bytes(descriptor, "".join(lines).encode())
+
+    def _first_line(self, note: _Note) -> str:
+        """A line of a kind that there was none of, or of a method that is not known."""
+        if note[1] not in METHODS:
+            return self._long_line(note)
+        text = self._texts[note[1:4]] = self._text(note[1:4], self._generation)
+        return self._line(note, text)
 
     def _text(self, kind: tuple[str, str, str], generation: str) -> str:
         """What is the same in the lines of all requests of one kind."""
@@ -110,9 +124,9 @@ class AccessLog:
                 return handler.descriptor, formatter.generation
         return None, ""
 
-    def _line(self, note: _Note, texts: dict[tuple[str, str, str], str]) -> str:
+    def _line(self, note: _Note, text: str) -> str:
         """A line of a method that is known, in which nothing needs to be escaped."""
-        at, method, era, outcome, seconds, correlation = note
+        at, _, _, outcome, seconds, correlation = note
         second = int(at)
         if second != self._second:
             self._second = second
@@ -124,7 +138,7 @@ class AccessLog:
         return '{"ts":"%s.%03d%s,"duration_ms":%.3f%s}\n' % (  # noqa: UP031
             self._second_text,
             (at - second) * 1e3,
-            texts[method, era, outcome],
+            text,
             seconds * 1e3,
             rest,
         )

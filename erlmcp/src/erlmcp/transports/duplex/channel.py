@@ -164,7 +164,9 @@ class DuplexChannel:
     def _takes_short_way(self, raw: bytes) -> bool:
         """Serve a plain call of a compiled tool; False when it must go the ordinary way."""
         service, connection, compiled = self._service, self._connection, self._compiled
-        plain = compiled.plain(raw, self._peer.grant)
+        peer, wire = self._peer, self._wire
+        grant = peer.grant
+        plain = compiled.plain(raw, grant)
         if plain is None or plain[0].id in self._calls:
             return False
         if service.may_be_full() and service.is_full_for(self.client):
@@ -179,13 +181,14 @@ class DuplexChannel:
             return False
         else:
             version = connection.protocol_version
-        if service.call_wait_s(self._peer.address, self._peer.principal):
+        if service.call_wait_s(peer.address, "" if grant is None else grant.principal):
             return False
         ended, call_now = None, plain[1].now
-        if call_now is not None and not self._wire.is_behind and service.turn.is_free:
-            ended = compiled.answer_now(era, call, call_now, version, self._wire.answer, self)
+        if call_now is not None and not wire.is_behind and service.turn.is_free:
+            ended = compiled.answer_now(era, call, call_now, version, wire.answer, peer)
             if ended is None:
-                self._has_served()
+                if self._draining or not self._served:
+                    self._has_served()
                 return True
         make = partial(modern_connection, envelope) if envelope is not None else lambda: connection
         self._start(compiled.start(self, era, plain, version, make, self._context_of, ended))

@@ -25,6 +25,7 @@ from erlmcp.protocol.modern import Envelope, check_envelope
 from erlmcp.protocol.plain_call import PlainCall, decode_plain_call
 from erlmcp.telemetry.correlation import Correlation
 from erlmcp.transports.duplex.call import ChannelCall, Line
+from erlmcp.transports.duplex.peer import Peer
 from erlmcp.transports.streamable_http.compiled_calls import PLAIN_META, is_taken_by_the_kernel
 from erlmcp.transports.streamable_http.service import Service
 
@@ -84,7 +85,7 @@ class CompiledCalls:
         call_now: CallNow,
         version: str,
         answer: Callable[[bytes], None],
-        line: Line,
+        peer: Peer,
     ) -> BaseException | None:
         """Call a tool that never waits and answer, in the turn in which its request was read: no task.
 
@@ -92,23 +93,18 @@ class CompiledCalls:
         """
         service = self._service
         began = time.perf_counter()
-        correlation = Correlation()
-        correlation.sent = call.params.arguments
+        params, correlation = call.params, Correlation()
+        correlation.sent = arguments = params.arguments
         try:
-            made = call_now(
-                call.id,
-                call.params.arguments,
-                self._tools.shapes(version),
-                service.turn.for_request(correlation, line.grant),
-            )
+            turn = service.turn.for_request(correlation, peer.grant)
+            made = call_now(call.id, arguments, self._tools.shapes(version), turn)
         except BaseException as ended:  # noqa: BLE001 - a task raises it, as for any other tool
             return ended
         answer(made.payload)
         outcome = "tool_error" if made.failed else "ok"
         told = correlation if correlation.known_id else None
         took_s = time.perf_counter() - began
-        how = (outcome, took_s, line.transport_name, told, call.params.name)
-        service.finished("tools/call", era, *how, tool_exists=True)
+        service.finished_call(era, outcome, took_s, peer.transport_name, told, params.name)
         return None
 
     def start(

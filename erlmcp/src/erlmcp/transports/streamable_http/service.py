@@ -176,6 +176,20 @@ class Service:
         if self._access is not None:
             self._access.note(request.method, era, fault.outcome, 0.0, correlation)
 
+    def finished_call(
+        self,
+        era: str,
+        outcome: str,
+        seconds: float,
+        transport: str,
+        correlation: Correlation | None,
+        tool: str,
+    ) -> None:
+        """As ``finished``, of a call of a tool that exists; this runs for each that is answered at once."""
+        self.meter.finished("tools/call", era, transport, outcome, seconds, tool, tool_exists=True)
+        if self._access is not None:
+            self._access.note("tools/call", era, outcome, seconds, correlation)
+
     def finished(
         self,
         method: str,
