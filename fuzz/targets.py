@@ -185,7 +185,7 @@ class HttpTarget:
         self._check_kept(sink, data)
         stays = not sink.closing
         protocol = sink.get_protocol()
-        in_head = isinstance(protocol, HttpConnection) and protocol._deadline.name == "header"  # noqa: SLF001 - as above
+        in_head = isinstance(protocol, HttpConnection) and protocol.deadline.name == "header"
         out = bytes(sink.out)
         rest = judge.http(out, data, is_open=stays)
         if rest:
@@ -226,7 +226,7 @@ class HttpTarget:
             raise Finding(f"{kept} bytes are kept")
         if len(connection._waiting) > MAX_PIPELINED + _SLICE // 16:  # noqa: SLF001 - as above
             raise Finding(f"{len(connection._waiting)} requests wait")  # noqa: SLF001 - as above
-        if connection._current is None and not connection._deadline.name:  # noqa: SLF001 - as above
+        if connection._current is None and not connection.deadline.name:  # noqa: SLF001 - as above
             raise Finding("it waits for the client without a time limit")
 
 
@@ -324,7 +324,13 @@ class LinesTarget(DuplexTarget):
     changes = mutate.JSON
 
     def _connect(self, sink: Sink, told: _Told) -> StreamWire:
-        wire = told.noted(TcpWire)(TcpServer(self._world.runtime.channels))  # type: ignore[arg-type]
+        class Noting(told.noted(TcpWire)):  # type: ignore[misc]  # as there
+            def data_received(self, data: bytes) -> None:
+                if self._settled is not None and not self._leaving and (line := self._lines.whole(data)):
+                    told.messages.append(line)  # it goes straight to the channel
+                super().data_received(data)
+
+        wire: TcpWire = Noting(TcpServer(self._world.runtime.channels))
         sink.connect(wire)
         return wire
 

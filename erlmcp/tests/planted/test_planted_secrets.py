@@ -41,7 +41,11 @@ def mark() -> str:
 
 @pytest.fixture(scope="module")
 def leaky(serve_for_module):
-    env = {"ERLMCP_LOG__ACCESS": "true", "ERLMCP_LOG__REDACT_ARGUMENTS": "ssn"}
+    env = {
+        "ERLMCP_LOG__ACCESS": "true",
+        "ERLMCP_LOG__REDACT_ARGUMENTS": "ssn",
+        "ERLMCP_LOG__REFUSED_PER_S": "1000000",
+    }
     return serve_for_module("--tcp", "127.0.0.1:0", target=f"{GUEST}:server", env=env).started()
 
 

@@ -7,7 +7,9 @@ import pytest
 
 from erlmcp.telemetry.correlation import Correlation
 from erlmcp.telemetry.logs import JsonLines, Log
-from erlmcp.telemetry.refusals import LINES_A_SECOND, Refusals
+from erlmcp.telemetry.refusals import Refusals
+
+MOST = 3
 
 
 class Loop:
@@ -44,7 +46,7 @@ def refusals(caplog):
     def lines():
         return [json.loads(JsonLines("g1").format(record)) for record in caplog.records]
 
-    return Refusals(Log("test"), loop), loop, lines
+    return Refusals(Log("test"), loop, MOST), loop, lines
 
 
 def note(refusals, count, method=b"POST", status=408):
@@ -58,10 +60,10 @@ def events(lines):
 
 def test_so_many_have_a_line_of_their_own_and_the_rest_is_a_sum_by_kind(refusals):
     noted, loop, lines = refusals
-    note(noted, LINES_A_SECOND)
+    note(noted, MOST)
     note(noted, 5)
     note(noted, 2, b"", 400)
-    assert events(lines()) == ["refused"] * LINES_A_SECOND
+    assert events(lines()) == ["refused"] * MOST
     loop.second()
     *_, late, malformed = lines()
     assert [(each["http_method"], each["status"], each["count"]) for each in (late, malformed)] == [
@@ -74,17 +76,17 @@ def test_so_many_have_a_line_of_their_own_and_the_rest_is_a_sum_by_kind(refusals
 def test_no_more_than_so_many_in_a_second_says_nothing_more_and_the_next_second_begins_anew(refusals):
     noted, loop, lines = refusals
     for _ in range(3):
-        note(noted, LINES_A_SECOND)
+        note(noted, MOST)
         loop.second()
-    assert events(lines()) == ["refused"] * (3 * LINES_A_SECOND)
+    assert events(lines()) == ["refused"] * (3 * MOST)
     assert loop.timers == [], "without refusals nothing wakes up"
 
 
 def test_at_the_end_the_sum_is_still_written(refusals):
     noted, loop, lines = refusals
-    note(noted, LINES_A_SECOND + 7)
+    note(noted, MOST + 7)
     noted.close()
     assert lines()[-1]["count"] == 7
     assert loop.timers == []
     noted.close()
-    assert len(lines()) == LINES_A_SECOND + 1
+    assert len(lines()) == MOST + 1

@@ -36,6 +36,12 @@ class LogSettings(Section):
     access_slow_s: float = Field(
         1.0, gt=0, description="A request that took this long always gets its line, seconds."
     )
+    refused_per_s: int = Field(
+        100,
+        ge=0,
+        description="Requests that HTTP refuses and that get a line of their own, in a second of one worker;"
+        " for any more there is one line with their number.",
+    )
     redact_arguments: tuple[str, ...] = Field(
         (),
         max_length=64,

@@ -14,17 +14,20 @@ from typing import Final
 from erlmcp.telemetry.correlation import Correlation
 from erlmcp.telemetry.logs import Log, fields_of
 
-LINES_A_SECOND: Final = 20
-"""That have a line of their own, in one worker."""
-
 _SECOND_S: Final = 1.0
 
 
 class Refusals:
-    """The lines of one worker. ``log`` is where they go."""
+    """The lines of one worker.
 
-    def __init__(self, log: Log, loop: asyncio.AbstractEventLoop) -> None:
+    Args:
+        log: where they go.
+        most: that have a line of their own, in a second.
+    """
+
+    def __init__(self, log: Log, loop: asyncio.AbstractEventLoop, most: int) -> None:
         self._log = log
+        self._most = most
         self._loop = loop
         self._told = 0
         self._more: Counter[tuple[str, int]] = Counter()
@@ -35,7 +38,7 @@ class Refusals:
         if self._timer is None:
             self._timer = self._loop.call_later(_SECOND_S, self._end_second)
         verb = method.decode("latin-1")
-        if self._told < LINES_A_SECOND:
+        if self._told < self._most:
             self._told += 1
             self._log.info("refused", http_method=verb, status=status, **fields_of(correlation))
         else:

@@ -100,7 +100,8 @@ class Service:
         self.connection_limit = ConnectionLimit(settings, meter, self.bans, proxies)
         self.scopes = ScopeRules.of(settings.auth)
         self._access = AccessLog(__name__, self.loop, settings.log) if settings.log.access else None
-        self._refusals = Refusals(log, self.loop) if settings.log.access else None
+        most = settings.log.refused_per_s
+        self._refusals = Refusals(log, self.loop, most) if settings.log.access else None
         self._name_of = anybody if settings.limits.loopback else stranger
         self._max_in_flight = settings.limits.max_in_flight
         self._max_of_client = settings.limits.max_in_flight_per_client
