@@ -326,8 +326,8 @@ class LinesTarget(DuplexTarget):
     def _connect(self, sink: Sink, told: _Told) -> StreamWire:
         class Noting(told.noted(TcpWire)):  # type: ignore[misc]  # as there
             def data_received(self, data: bytes) -> None:
-                if self._settled is not None and not self._leaving and (line := self._lines.whole(data)):
-                    told.messages.append(line)  # it goes straight to the channel
+                if self._settled is not None and not self._leaving:
+                    told.messages.extend(self._lines.whole(data))  # they go straight to the channel
                 super().data_received(data)
 
         wire: TcpWire = Noting(TcpServer(self._world.runtime.channels))

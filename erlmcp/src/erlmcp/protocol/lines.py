@@ -30,28 +30,29 @@ class LineReader:
         """Whether a line has begun that has not ended."""
         return self._size > 0
 
-    def whole(self, data: bytes) -> bytes:
-        """The line that these bytes are, if they are one and nothing else, as nearly always; else empty.
+    def whole(self, data: bytes) -> list[bytes]:
+        """The lines that these bytes are, if they are whole lines and nothing else, as nearly always.
 
-        ``feed`` would tell the same of them, and need not be asked then.
+        ``feed`` would tell the same of them, and need not be asked then. Empty: it must be asked.
         """
-        if self._size or data.find(b"\n") != len(data) - 1 or len(data) > self._max_bytes or self.too_long:
-            return b""
-        line = data[:-1]
-        return b"" if line.endswith(b"\r") else line.strip(_BLANKS) and line
+        if self._size or not data.endswith(LINE_END) or len(data) > self._max_bytes or self.too_long:
+            return []
+        if b"\r" in data:
+            return []
+        return [line for line in data[:-1].split(LINE_END) if line.strip(_BLANKS)]
 
     def feed(self, data: bytes) -> list[bytes]:
         """The lines that are complete now, without their ends."""
         if self.too_long:
             return []
-        if line := self.whole(data):
-            return [line]
+        if lines := self.whole(data):
+            return lines
         first, *others = data.split(b"\n")
         if not self._keep(first) or not others:
             return []
         complete = [b"".join(self._pieces), *others[:-1]]
         self._pieces, self._size = [], 0
-        lines: list[bytes] = []
+        lines = []
         for each in complete:
             line = each.removesuffix(b"\r")
             if len(line) > self._max_bytes:

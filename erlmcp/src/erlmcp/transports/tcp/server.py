@@ -97,11 +97,13 @@ class TcpWire(LineWire):
             self._channels.closed(channel)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of the client; one whole message of a client that is known goes straight to its channel."""
+        """Bytes of the client; whole messages of a client that is known go straight to its channel."""
         settled = self._settled
-        if settled is not None and not self._leaving and (message := self._lines.whole(data)):
+        if settled is not None and not self._leaving and (messages := self._lines.whole(data)):
             self._service.meter.received_bytes += len(data)
-            settled.receive(message)
+            for message in messages:
+                if not self._leaving:  # one of them may have ended it
+                    settled.receive(message)
         else:
             super().data_received(data)
 
