@@ -123,9 +123,7 @@ class CompiledCalls:
         outcome = "tool_error" if answer.failed else "ok"
         told = correlation if passing or correlation.known_id else None
         took_s = time.perf_counter() - began
-        service.finished(
-            "tools/call", era, outcome, took_s, correlation=told, tool=plain.name, tool_exists=True
-        )
+        service.finished_call(era, outcome, took_s, TRANSPORT, told, plain.name)
         if session is not None:
             self._handshake.used(session)
         return True
