@@ -164,8 +164,7 @@ class DuplexChannel:
     def _takes_short_way(self, raw: bytes) -> bool:
         """Serve a plain call of a compiled tool; False when it must go the ordinary way."""
         service, connection, compiled = self._service, self._connection, self._compiled
-        peer, wire = self._peer, self._wire
-        grant = peer.grant
+        peer, wire, grant = self._peer, self._wire, self._peer.grant
         plain = compiled.plain(raw, grant)
         if plain is None or plain[0].id in self._calls:
             return False
