@@ -362,10 +362,11 @@ class FramesTarget(DuplexTarget):
         return wire  # type: ignore[no-any-return]
 
     def _check_kept(self, wire: Any) -> None:
-        kept = sum(map(len, wire._pieces)) + len(wire._protocol.reader.buffer)  # noqa: SLF001 - as above
+        pieces = sum(map(len, wire._pieces))  # noqa: SLF001 - as above
+        kept = pieces + len(wire._protocol.reader.buffer) + wire._frames.kept  # noqa: SLF001 - as above
         if kept > MAX_BODY_BYTES + 14:
             raise Finding(f"{kept} bytes of a message are kept")
-        if wire._in_message and wire._message_timer is None:  # noqa: SLF001 - as above
+        if (wire._in_message or wire._frames.kept) and wire._message_timer is None:  # noqa: SLF001 - as above
             raise Finding("it waits for the end of a message without a time limit")
         if wire._ping_timer is None:  # noqa: SLF001 - as above
             raise Finding("nobody looks whether the client still lives")

@@ -1,9 +1,9 @@
 """A wire with one message in each text frame: what comes after the upgrade to WebSocket.
 
-What comes in is read by the ``websockets`` package, which does no I/O; this moves its bytes. No extensions
-are offered, so a small frame cannot become a large message. MCP itself says nothing of WebSocket: the rules
-are those of stdio, with pings, and with close codes (1001 drain, 1003 binary, 1007 no UTF-8, 1008 too slow,
-1009 too large).
+Plain messages are read by ``erlmcp.transports.websocket.frames``, all else by the ``websockets`` package,
+which does no I/O; this moves their bytes. No extensions are offered, so a small frame cannot become a large
+message. MCP itself says nothing of WebSocket: the rules are those of stdio, with pings, and with close codes
+(1001 drain, 1003 binary, 1007 no UTF-8, 1008 too slow, 1009 too large).
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from websockets.server import ServerProtocol
 from erlmcp.edge.bans import MALFORMED
 from erlmcp.transports.duplex.channels import Channels
 from erlmcp.transports.duplex.peer import Peer
-from erlmcp.transports.duplex.stream_wire import StreamWire
+from erlmcp.transports.duplex.stream_wire import MOST_GATHERED_BYTES, StreamWire
+from erlmcp.transports.websocket.frames import FrameReader, is_utf8
 
 TRANSPORT: Final = "websocket"
 _MESSAGES: Final = frozenset({Opcode.TEXT, Opcode.CONT})
@@ -40,6 +41,7 @@ class WebSocketWire(StreamWire):
         self._wires = wires
         self._address = ""
         self._protocol = ServerProtocol(state=OPEN, max_size=self._limits.max_body_bytes)
+        self._frames = FrameReader(self._limits.max_body_bytes)
         self._pieces: list[bytes] = []
         self._in_message = False
         """Whether a message has begun whose last fragment has not come."""
@@ -65,6 +67,18 @@ class WebSocketWire(StreamWire):
         """One text frame; nothing once the client has said goodbye, since nothing can follow that."""
         return text_frame(message) if self._protocol.state is OPEN else b""
 
+    def answer(self, message: bytes) -> None:
+        """As ``Wire``; in one piece because it runs for each call."""
+        if self._out is None or self._leaving or self._protocol.state is not OPEN:
+            return
+        gathered = self._gathered
+        if not gathered:
+            self._channels.outbox.put(self)
+        gathered.append(text_frame(message))
+        self._gathered_bytes += len(message)
+        if self._gathered_bytes > MOST_GATHERED_BYTES:
+            self.flush()
+
     def data_received(self, data: bytes) -> None:
         """Bytes of the client; also while closing, to see that it closes too."""
         self._heard = True
@@ -72,20 +86,42 @@ class WebSocketWire(StreamWire):
         self.decode(data)
 
     def decode(self, data: bytes) -> None:
-        """Take frames; whatever breaks the rules closes the connection with its code.
+        """Take messages; whatever breaks the rules closes the connection with its code.
 
         What came before a goodbye or a broken rule is taken, also when it came in the same read.
         """
+        messages = self._frames.feed(data)
+        for message in messages:
+            self.deliver(message)
+        if self._frames.kept:
+            self._read_on(has_frame=bool(messages))
+        elif self._message_timer is not None:
+            self._watch_message(has_frame=True)
+
+    def _read_on(self, *, has_frame: bool) -> None:
+        """Take what is not a plain message, as far as it has come."""
+        frames = self._frames
+        while rest := frames.rest():
+            has_frame |= self._take_by_package(rest)
+            if self._protocol.state is not OPEN:
+                frames.is_over = True
+            for message in frames.feed(b""):
+                self.deliver(message)
+        self._flush()
+        self._watch_message(has_frame=has_frame)
+
+    def _take_by_package(self, data: bytes) -> bool:
+        """Whether any frame has come to its end."""
         self._protocol.receive_data(data)
         events = self._protocol.events_received()
         for event in events:
             if isinstance(event, Frame) and not self._take(event):
                 break
-        self._flush()
-        self._watch_message(has_frame=bool(events))
+        return bool(events)
 
     def end(self, *, refused: bool) -> None:
         """The closing handshake: going away, or the client broke a rule."""
+        self._frames.is_over = True
         if self._protocol.state is OPEN:
             self._protocol.send_close(CloseCode.POLICY_VIOLATION if refused else CloseCode.GOING_AWAY)
         self._flush()
@@ -116,7 +152,7 @@ class WebSocketWire(StreamWire):
         if not frame.fin:
             return True
         message, self._pieces = b"".join(self._pieces), []
-        if not _is_utf8(message):
+        if not is_utf8(message):
             self._protocol.fail(CloseCode.INVALID_DATA, "a text frame is UTF-8")
             return False
         self.deliver(message)
@@ -149,14 +185,11 @@ class WebSocketWire(StreamWire):
 
     def _watch_message(self, *, has_frame: bool) -> None:
         """A message that has begun must end in time, and so must a frame of which only bytes come."""
-        if self._in_message or not has_frame:
-            if self._message_timer is None:
-                self._message_timer = self._loop.call_later(
-                    self._limits.body_timeout_s, self._message_is_late
-                )
-        elif self._message_timer is not None:
+        if self._message_timer is not None and has_frame and not self._in_message:
             self._message_timer.cancel()
             self._message_timer = None
+        if self._message_timer is None and (self._in_message or self._frames.kept or not has_frame):
+            self._message_timer = self._loop.call_later(self._limits.body_timeout_s, self._message_is_late)
 
     def _message_is_late(self) -> None:
         self._message_timer = None
@@ -165,6 +198,7 @@ class WebSocketWire(StreamWire):
         elif self._protocol.state is OPEN:
             late = f"a message took longer than {self._limits.body_timeout_s:g} s"
             self._protocol.fail(CloseCode.POLICY_VIOLATION, late)
+            self._frames.is_over = True
             self._flush()
 
     def _ping_later(self) -> None:
@@ -196,11 +230,3 @@ def text_frame(message: bytes) -> bytes:
     if size < _LENGTH_64:
         return b"\x81\x7e" + size.to_bytes(2, "big") + message
     return b"\x81\x7f" + size.to_bytes(8, "big") + message
-
-
-def _is_utf8(message: bytes) -> bool:
-    try:
-        message.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
