@@ -38,4 +38,4 @@ def measure(target: ChannelTarget, *, duration_s: float, warm_up_s: float, depth
         loaded, cpu_us, noise = under_load(lambda: load.run(order(duration_s)), server.pid)
         require_right(target.name, warm, loaded)
         memory_mb = machine.memory_mb(server.pid)
-    return Sample(loaded.rate_per_s, loaded.p50_ms, loaded.p99_ms, cpu_us, noise, memory_mb, None)
+    return Sample(loaded.rate_per_s, loaded.p50_ms, loaded.p99_ms, cpu_us, noise, memory_mb)

@@ -35,6 +35,8 @@ class Loaded:
     p99_ms: float
     bytes_per_request: float
     bad: int
+    tail: float = 0.0
+    """The p99 over the p50 of the median slice; 0 if that was not measured."""
 
     @property
     def rate_per_s(self) -> float:
@@ -122,7 +124,13 @@ class Load:
             raise LoadError("not one request was answered")
         per_request = counted.bytes / counted.requests
         return Loaded(
-            counted.requests, counted.elapsed_s, counted.p50_ms, counted.p99_ms, per_request, counted.bad
+            counted.requests,
+            counted.elapsed_s,
+            counted.p50_ms,
+            counted.p99_ms,
+            per_request,
+            counted.bad,
+            counted.tail,
         )
 
 

@@ -27,8 +27,8 @@ class Sample:
     """One repetition of one target.
 
     ``cpu_us`` is CPU time of the server's processes for one request, ``noise`` the largest share of either
-    core that belonged to others meanwhile, ``tail`` the p99 over the p50 at 70 % of the rate, None when that
-    was not measured.
+    core that belonged to others meanwhile, ``tail`` the p99 over the p50 at 70 % of the rate in the median
+    slice of the run, ``whole_tail`` that of the run in all; None when they were not measured.
     """
 
     rate_per_s: float
@@ -37,7 +37,8 @@ class Sample:
     cpu_us: float
     noise: float
     memory_mb: float
-    tail: float | None
+    tail: float | None = None
+    whole_tail: float | None = None
 
     @property
     def core_rate_per_s(self) -> float:
@@ -62,10 +63,10 @@ def measure(target: Target, *, duration_s: int, warm_up_s: int, tail: bool) -> S
         warm = load.run(CONNECTIONS, warm_up_s)
         loaded, cpu_us, noise = under_load(lambda: load.run(CONNECTIONS, duration_s), server.pid)
         require_right(target.name, warm, loaded)
-        ratio = _tail(target.name, load, loaded, duration_s) if tail else None
+        tails = _tails(target.name, load, loaded, duration_s) if tail else (None, None)
         check_answer(server.port, message, session)
         memory_mb = machine.memory_mb(server.pid)
-    return Sample(loaded.rate_per_s, loaded.p50_ms, loaded.p99_ms, cpu_us, noise, memory_mb, ratio)
+    return Sample(loaded.rate_per_s, loaded.p50_ms, loaded.p99_ms, cpu_us, noise, memory_mb, *tails)
 
 
 def under_load(load: Callable[[], Loaded], pid: int) -> tuple[Loaded, float, float]:
@@ -97,8 +98,11 @@ def require_right(name: str, warm: Loaded, loaded: Loaded) -> None:
         raise WrongAnswerError(f"{name}: the length of the answers changed while they were measured")
 
 
-def _tail(name: str, load: Load, loaded: Loaded, duration_s: int) -> float:
-    """The p99 over the p50 when requests come evenly, at 70 % of the rate that was just measured."""
+def _tails(name: str, load: Load, loaded: Loaded, duration_s: int) -> tuple[float, float]:
+    """The p99 over the p50 when requests come evenly, at 70 % of the rate that was just measured.
+
+    That of the median slice, and that of all.
+    """
     paced = load.run_evenly(CONNECTIONS, duration_s, loaded.rate_per_s * PACED_SHARE)
     require_right(name, loaded, paced)
-    return paced.p99_ms / paced.p50_ms
+    return paced.tail, paced.p99_ms / paced.p50_ms

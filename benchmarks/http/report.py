@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,8 +11,8 @@ from benchmarks.http.measuring import MOST_NOISE, Sample
 from benchmarks.http.targets import GOALS, TAIL_RATIO, Goal
 
 _COLUMNS: Final = (
-    "server", "answers/s", "p50 ms", "p99 ms", "CPU µs a call", "= calls/s of a core", "p99/p50 at 70 %",
-    "MB", "noise", "repetitions",
+    "server", "answers/s", "p50 ms", "p99 ms", "CPU µs a call", "= calls/s of a core",
+    "p99/p50 at 70 % (whole run)", "MB", "noise", "repetitions",
 )  # fmt: skip
 
 
@@ -55,7 +55,6 @@ def medians(samples: Mapping[str, Sequence[Sample]]) -> dict[str, Median]:
 
 
 def _median_of(samples: Sequence[Sample]) -> Sample:
-    tails = [sample.tail for sample in samples if sample.tail is not None]
     return Sample(
         rate_per_s=statistics.median(s.rate_per_s for s in samples),
         p50_ms=statistics.median(s.p50_ms for s in samples),
@@ -63,8 +62,14 @@ def _median_of(samples: Sequence[Sample]) -> Sample:
         cpu_us=statistics.median(s.cpu_us for s in samples),
         noise=statistics.median(s.noise for s in samples),
         memory_mb=statistics.median(s.memory_mb for s in samples),
-        tail=statistics.median(tails) if tails else None,
+        tail=_median_of_some(s.tail for s in samples),
+        whole_tail=_median_of_some(s.whole_tail for s in samples),
     )
+
+
+def _median_of_some(figures: Iterable[float | None]) -> float | None:
+    measured = [figure for figure in figures if figure is not None]
+    return statistics.median(measured) if measured else None
 
 
 def ratios(found: Mapping[str, Median], goals: Sequence[Goal] = GOALS) -> list[Ratio]:
@@ -94,6 +99,7 @@ def tables(found: Mapping[str, Median], judged: Sequence[Ratio], failed: Mapping
 def _row(name: str, median: Median) -> str:
     s = median.sample
     tail = "" if s.tail is None else f"{s.tail:.1f}" + ("" if s.tail <= TAIL_RATIO else " !")
+    tail += "" if s.whole_tail is None else f" ({s.whole_tail:.0f})"
     noise = f"{s.noise:.0%}" + ("" if median.clean else " !")
     return (
         f"| {name} | {s.rate_per_s:,.0f} | {s.p50_ms:.2f} | {s.p99_ms:.2f} | {s.cpu_us:.1f} "

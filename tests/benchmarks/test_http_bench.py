@@ -12,7 +12,7 @@ from benchmarks.http.serving import StartError, running
 from benchmarks.http.targets import BARE, GOALS, OURS, SDK_BEST, SDK_DEFAULT, TARGETS, Mode, Target
 
 BY_NAME = {target.name: target for target in TARGETS}
-QUIET = Sample(1000.0, 1.0, 2.0, 100.0, 0.01, 50.0, None)
+QUIET = Sample(1000.0, 1.0, 2.0, 100.0, 0.01, 50.0)
 
 
 def test_every_goal_compares_servers_that_are_measured():

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.http.load import Load
 from benchmarks.http.measuring import require_right
 from benchmarks.http.messages import WrongAnswerError, message_for, open_sessions
-from benchmarks.http.pacer import Order, Pacer, Requests
+from benchmarks.http.pacer import Order, Pacer, Requests, tail_of
 from benchmarks.http.serving import running
 from benchmarks.http.targets import OURS_SESSION, SDK_DEFAULT, TARGETS
 
@@ -122,3 +122,27 @@ def test_wrong_answers_of_an_even_load_fail_the_target(tmp_path):
         loaded = load.run_evenly(2, 0.5, 50.0)
     with pytest.raises(WrongAnswerError, match="went wrong"):
         require_right("it", loaded, loaded)
+
+
+def even(seconds, slow):
+    """Requests that are due each millisecond and take one, but for those that ``slow`` names."""
+    return [(n / 1_000, 0.001 * (10 if slow(n) else 1)) for n in range(int(seconds * 1_000))]
+
+
+@pytest.mark.parametrize(
+    ("slow", "tail"),
+    [
+        (lambda _: False, 1.0),
+        (lambda n: n % 50 == 0, 10.0),
+        (lambda n: n % 200 == 0, 1.0),
+        (lambda n: n < 3_000, 1.0),
+        (lambda n: n < 6_000 and n % 50 == 0, 10.0),
+    ],
+    ids=["none", "two in a hundred", "too few for a p99", "a stop", "in more than half of the slices"],
+)
+def test_the_tail_is_that_of_the_median_slice(slow, tail):
+    assert tail_of(even(10, slow), 1_000.0) == pytest.approx(tail)
+
+
+def test_too_few_requests_for_a_slice_have_no_tail():
+    assert tail_of(even(0.3, lambda _: True), 1_000.0) == 0.0

@@ -20,6 +20,7 @@ from erlmcp.config.log_settings import LogSettings
 from erlmcp.config.rules import require_real_issuers
 from erlmcp.config.schema import Settings, TlsSettings
 from erlmcp.supervisor.endpoints import Endpoints
+from erlmcp.supervisor.giving_way import give_way
 from erlmcp.supervisor.hosts import bus_access
 from erlmcp.supervisor.key_change import WorkerKeys
 from erlmcp.supervisor.master import Master
@@ -87,6 +88,7 @@ def run(arguments: ServeArguments) -> int:
         with minded(log_file):
             return await Master(plan).run()
 
+    give_way()
     return asyncio.run(serve())
 
 

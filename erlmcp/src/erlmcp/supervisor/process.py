@@ -22,6 +22,7 @@ from erlmcp.config.keys import ENVIRONMENT_NAMES
 from erlmcp.config.schema import Settings
 from erlmcp.edge.tls import Identity
 from erlmcp.supervisor.channel import Channel
+from erlmcp.supervisor.giving_way import run_as_usual
 from erlmcp.supervisor.messages import (
     WHERE_SIGNAL,
     Act,
@@ -276,6 +277,7 @@ async def spawn(launch: Launch, ears: Ears) -> WorkerProcess:
     finally:
         theirs.close()
         os.close(log_write)
+    run_as_usual(process.pid)
     return await _attend(loop, process, ours, log_read, launch, ears)
 
 

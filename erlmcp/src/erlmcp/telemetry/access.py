@@ -24,8 +24,8 @@ from erlmcp.telemetry.logs import DescriptorHandler, JsonLines, fields_of, write
 from erlmcp.telemetry.redaction import redact
 
 DELAY_S: Final = 0.05
-_MAX_NOTED: Final = 32
-"""Lines that are written together. The worker stands still meanwhile: with 32 about as long as a call takes.
+_MAX_NOTED: Final = 16
+"""Lines that are written together. The worker stands still meanwhile: with 16 about as long as a call takes.
 With 128 one call in a hundred waited several times as long as the others."""
 
 _PLAIN_ID: Final = re.compile(r"[0-9a-f-]{1,64}|[A-Za-z0-9.-]{1,15}")
