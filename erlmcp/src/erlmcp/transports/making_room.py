@@ -4,7 +4,7 @@ Whoever only holds connections would else keep everybody out until each has run 
 hold them again. So those that nobody waits at make room: first those that never asked anything, the oldest
 before the others, then those that have been idle longest. What is being served is never closed, and neither
 is what has been quiet for less than a second: a client may be about to ask. How many there may be is counted
-where they are held (``erlmcp.transports.http.server``, ``erlmcp.transports.tcp.server``).
+where they are held (``erlmcp.transports.http.server``, ``erlmcp.transports.duplex.channels``).
 """
 
 from __future__ import annotations

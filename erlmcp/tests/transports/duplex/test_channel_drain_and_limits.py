@@ -158,16 +158,18 @@ async def test_more_connections_than_allowed_are_closed_at_once(connect, serve, 
     assert (await first.call(raw.handshake("ping", 2)))["result"] == {}
 
 
-@pytest.mark.behaviour("limits.room", transport="tcp", era="any")
+@pytest.mark.parametrize("transport", ["tcp", "websocket"])
+@pytest.mark.parametrize("newcomers", ["tcp", "websocket"])
+@pytest.mark.behaviour("limits.room", era="any")
 async def test_a_connection_that_never_asked_makes_room_and_one_that_asked_never_does(
-    connect, serve, raw, monkeypatch
+    connect, serve, raw, monkeypatch, transport, newcomers
 ):
     for name in ("QUIET_S", "LOOK_EVERY_S"):
         monkeypatch.setattr(making_room, name, 0.0)
     served = await serve(http={"max_connections": 2})
-    asked, silent = await connect("tcp", served), await connect("tcp", served)
+    asked, silent = await connect(transport, served), await connect(transport, served)
     assert (await asked.call(raw.handshake("ping", 1)))["result"] == {}
-    newcomer = await connect("tcp", served)
+    newcomer = await connect(newcomers, served)
     assert (await newcomer.call(raw.handshake("ping", 1)))["result"] == {}
     assert await silent.rest() == []
     assert await (await connect("tcp", served)).rest() == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from typing import Protocol
 
 from erlmcp.dispatch.changes import LIST_CHANGED, perhaps_missed, resource_updated
 from erlmcp.edge.addresses import network_of
@@ -19,8 +19,17 @@ from erlmcp.transports.duplex.channel import DuplexChannel
 from erlmcp.transports.duplex.compiled_calls import CompiledCalls
 from erlmcp.transports.duplex.peer import Peer
 from erlmcp.transports.duplex.wire import Wire
+from erlmcp.transports.making_room import MakingRoom, Quiet
 from erlmcp.transports.outbox import Outbox
 from erlmcp.transports.streamable_http.service import Service
+
+
+class Droppable(Protocol):
+    """A connection that carries one channel and nothing else, so that it can make room."""
+
+    @property
+    def silent_since(self) -> float | None: ...
+    def drop(self) -> None: ...
 
 
 class Channels:
@@ -43,6 +52,9 @@ class Channels:
         self._max_connections = connections_that_fit(service.settings.http.max_connections)
         self._channels: dict[DuplexChannel, Peer] = {}
         self._emptied: asyncio.Event | None = None
+        self.connections: set[Droppable] = set()
+        """Those of TCP and WebSocket."""
+        self._room = MakingRoom(service.loop, lambda: self.connections, _quiet, self._make_room)
         self._unsubscribe = bus.subscribe(self._hear)
         service.bans.when_banned(self._drop)
 
@@ -76,12 +88,16 @@ class Channels:
         if self._emptied is not None and not self._channels:
             self._emptied.set()
 
-    def has_room(self, make_room: Callable[[], bool] = lambda: False) -> bool:
-        """Whether one more connection may be taken; ``make_room`` may close another for it."""
-        if len(self._channels) < self._max_connections or make_room():
+    def has_room(self) -> bool:
+        """Whether one more connection may be taken; one that never asked anything makes room for it."""
+        if len(self._channels) < self._max_connections or self._room.make():
             return True
         self.service.meter.rejected("connections")
         return False
+
+    def _make_room(self, connection: Droppable) -> None:
+        self.service.meter.rejected("made-room")
+        connection.drop()
 
     def _drop(self, network: str) -> None:
         """Leave the clients of an address."""
@@ -134,3 +150,9 @@ class Channels:
         for channel in list(self._channels):
             if channel.name in names:
                 channel.tell_change(message)
+
+
+def _quiet(connection: Droppable) -> Quiet | None:
+    """How a connection is quiet. One that has asked stays: its subscriptions may be all that it wants."""
+    since = connection.silent_since
+    return None if since is None else Quiet(has_asked=False, since=since)

@@ -41,6 +41,7 @@ class StreamWire(asyncio.Protocol, ABC):
         self._out: asyncio.WriteTransport | None = None
         self._in: asyncio.ReadTransport | None = None
         self._channel: DuplexChannel | None = None
+        self._since = channels.service.loop.time()
         self._leaving = False
         self._ended = False
         self._held = False
@@ -72,6 +73,7 @@ class StreamWire(asyncio.Protocol, ABC):
     def open(self, out: asyncio.WriteTransport, into: asyncio.ReadTransport, peer: Peer) -> None:
         """Begin to serve over these two halves."""
         self._out, self._in = out, into
+        self._channels.connections.add(self)
         out.set_write_buffer_limits(high=self._limits.max_stream_buffer_bytes // 2)
         self._channel = self._channels.open(self, peer)
         self._first_timer = self._loop.call_later(self._limits.keep_alive_timeout_s, self._first_is_late)
@@ -107,11 +109,27 @@ class StreamWire(asyncio.Protocol, ABC):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio calls it so
         """The connection is gone."""
         self._leaving = True
+        self._channels.connections.discard(self)
         self._gathered.clear()
         for timer in (self._slow_timer, self._linger_timer, self._first_timer):
             if timer is not None:
                 timer.cancel()
         self._wake()
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            self._channels.closed(channel)
+
+    @property
+    def silent_since(self) -> float | None:
+        """When it was opened, if no request has come on it since."""
+        return None if self._channel is None or self._channel.has_begun else self._since
+
+    def drop(self) -> None:
+        """Close at once."""
+        self._leaving = True
+        self._channels.connections.discard(self)
+        if self._out is not None:
+            self._out.abort()
         channel, self._channel = self._channel, None
         if channel is not None:
             self._channels.closed(channel)

@@ -23,7 +23,6 @@ from erlmcp.transports.duplex.channels import Channels
 from erlmcp.transports.duplex.line_wire import LineWire
 from erlmcp.transports.duplex.peer import Peer
 from erlmcp.transports.duplex.stream_wire import both
-from erlmcp.transports.making_room import MakingRoom, Quiet
 from erlmcp.transports.tcp.greeting import MALFORMED, MAX_LINE_BYTES, fault_of, token_in_line
 from erlmcp.transports.tls import LINES, Secured
 
@@ -42,7 +41,6 @@ class TcpWire(LineWire):
     def __init__(self, server: TcpServer) -> None:
         super().__init__(server.channels)
         self._server = server
-        self._since = server.channels.service.loop.time()
         self._has_heard = False
         self._gate: Gate | None = server.channels.gate
         self._peer: Peer | None = None
@@ -57,7 +55,7 @@ class TcpWire(LineWire):
         """Take the connection, or close it at once when there are too many."""
         both_ways = both(transport)
         address = address_of(transport)
-        if not self._service.connection_limit.has_room(address) or not self._server.has_room():
+        if not self._service.connection_limit.has_room(address) or not self._channels.has_room():
             self._leaving = True
             both_ways.abort()
             return
@@ -86,15 +84,6 @@ class TcpWire(LineWire):
     def silent_since(self) -> float | None:
         """When it was opened, if no whole line has come on it since."""
         return None if self._has_heard else self._since
-
-    def drop(self) -> None:
-        """Close at once."""
-        self._leaving = True
-        if self._out is not None:
-            self._out.abort()
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            self._channels.closed(channel)
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the client; whole messages of a client that is known go straight to its channel."""
@@ -188,12 +177,6 @@ class TcpWire(LineWire):
             self._channel.turn_away(fault_of(denial, metadata_url), "auth")
 
 
-def quiet(wire: TcpWire) -> Quiet | None:
-    """How a connection is quiet. One that has asked stays: its subscriptions may be all that it wants."""
-    since = wire.silent_since
-    return None if since is None else Quiet(has_asked=False, since=since)
-
-
 class TcpServer:
     """All TCP connections of one worker."""
 
@@ -201,21 +184,11 @@ class TcpServer:
         self.channels = channels
         self.wires: set[TcpWire] = set()
         self._listeners = Listeners(channels.service.loop)
-        self._room = MakingRoom(channels.service.loop, lambda: self.wires, quiet, self._make_room)
 
     @property
     def connections(self) -> int:
         """How many connections are open."""
         return len(self.wires)
-
-    def has_room(self) -> bool:
-        """Whether one more connection may be taken; one that never asked anything makes room for it."""
-        return self.channels.has_room(self._room.make)
-
-    def _make_room(self, wire: TcpWire) -> None:
-        self.channels.service.meter.rejected("made-room")
-        self.wires.discard(wire)
-        wire.drop()
 
     def listen(
         self,
