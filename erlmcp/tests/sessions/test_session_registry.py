@@ -95,6 +95,18 @@ def test_idle_sessions_are_forgotten_as_others_come_and_stay_dead():
     assert all(is_alive(sessions, session_id) for session_id in later)
 
 
+def test_who_serves_no_session_forgets_the_idle_ones_all_the_same():
+    clock, bus = Clock(), LocalBus()
+    serving, hearing = worker(bus, clock), worker(bus, clock)
+    for _ in range(10):
+        assert is_alive(serving, serving.begin("2025-11-25", {})[0])
+    assert len(hearing._records._used) == 10
+    clock.now += IDLE_S * 1.2
+    for _ in range(5):
+        assert is_alive(serving, serving.begin("2025-11-25", {})[0])
+    assert len(hearing._records._used) == 5
+
+
 class Fleet(RuleBasedStateMachine):
     """Workers come and go; a session that was ended must be dead everywhere, whatever happens."""
 

@@ -136,7 +136,9 @@ class SessionRecords:
     def _hear(self, event: BusEvent) -> None:
         if event.kind == SESSION_USED:
             if not self._telling:  # else it is our own
-                self._hear_use(event.key, self._clock() + self._tell_each_s)
+                now = self._clock()
+                self._hear_use(event.key, now + self._tell_each_s)
+                self._forget_idle(now)  # who serves no session himself would remember them all
         elif event.kind == SESSION_ENDED:
             self.ended.note(event.key, msgspec.msgpack.decode(event.data, type=int), self._clock())
             self._forget_use(event.key)
@@ -185,7 +187,7 @@ class SessionRecords:
     def _forget_idle(self, now: float) -> None:
         """Forget sessions that are idle for too long. An unknown one counts as last used when it began, so
         that none of them comes back to life."""
-        for _ in range(_FORGET_AT_ONCE):
+        for _ in range(min(_FORGET_AT_ONCE, len(self._used))):
             sid, last_use = next(iter(self._used.items()))
             if now - last_use <= self._idle_s:
                 return

@@ -35,7 +35,7 @@ class Keeper:
         records = self._records
         self._subscriptions = Subscriptions(self._bus, records.is_idle, records.has_ended)
         self._log_levels = LogLevels(self._bus, records.has_ended)
-        records.on_late_end = self._end_late
+        records.on_late_end = records.on_idle = self._forget
 
     def hear(self, relay: Relay, answer: Tell) -> None:
         """Take note of an event of a worker.
@@ -61,6 +61,6 @@ class Keeper:
         finally:
             unsubscribe()
 
-    def _end_late(self, sid: str) -> None:
+    def _forget(self, sid: str) -> None:
         self._subscriptions.forget(sid)
         self._log_levels.forget(sid)
