@@ -176,6 +176,7 @@ LINES: Final = [
     *(message + b"\n" for message in MESSAGES),
     b"".join(message + b"\n" for message in MESSAGES[:7]),
     b"".join(message + b"\r\n" for message in MESSAGES[9:]),
+    b"POST /mcp HTTP/1.1\r\n" + b"".join(message + b"\r\n" for message in MESSAGES[:3]),
 ]
 FRAMES: Final = [
     *(frame(1, message) for message in MESSAGES),

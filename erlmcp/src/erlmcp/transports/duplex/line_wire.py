@@ -42,7 +42,8 @@ class LineWire(StreamWire):
             self._line_timer.cancel()
             self._line_timer = None
         for message in self._lines.feed(data):
-            self.deliver(message)
+            if not self._leaving:  # the one before may have ended it
+                self.deliver(message)
         if self._lines.too_long:
             self._refuse_line(f"a line is longer than {self._limits.max_body_bytes} bytes")
         elif self._lines.in_line and self._line_timer is None:
