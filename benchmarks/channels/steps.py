@@ -28,6 +28,7 @@ from erlmcp.sessions.bus import LocalBus
 from erlmcp.sessions.sealed import KeyRing
 from erlmcp.supervisor.process import Lines
 from erlmcp.telemetry import logs
+from erlmcp.telemetry.log_writer import LogWriter
 from erlmcp.telemetry.meter import Meter
 from erlmcp.transports.runtime import GuestRuntime
 from erlmcp.transports.tcp.server import TcpServer, TcpWire
@@ -153,7 +154,7 @@ def _timed(runtime: GuestRuntime, wire: TcpWire, other_end: Nobody, nowhere: int
         service._access.note("tools/call", "modern", "ok", 0.001, None)  # noqa: SLF001 - as above
 
     text = b'{"ts":"2026-11-01T00:00:00.000+00:00","level":"info","event":"request"}' * 4
-    relay = Lines(lambda lines: logs.write_line(nowhere, "\n".join(lines)))
+    relay = Lines(lambda lines: LogWriter(nowhere).write_line("\n".join(lines)))
     relayed = (text + b"\n") * _A_WRITE
     return {
         "the whole call": us(whole),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from erlmcp.config.log_settings import LogSettings
 from erlmcp.telemetry import logs
+from erlmcp.telemetry.log_writer import LogWriter
 from erlmcp.telemetry.redaction import MAX_TEXT, redact
 
 
@@ -123,7 +124,7 @@ def test_a_long_value_is_cut_at_its_limit(written):
 def test_a_reader_that_is_gone_does_not_stop_the_writer():
     read, write = os.pipe()
     os.close(read)
-    logs.write_line(write, "lost")
+    LogWriter(write).write_line("lost")
     os.close(write)
 
 
@@ -131,7 +132,7 @@ def test_several_writers_append_to_one_file_without_losing_lines(tmp_path):
     file = tmp_path / "erlmcp.log"
     descriptors = [logs.open_log_file(str(file)) for _ in range(3)]
     for number in range(30):
-        logs.write_line(descriptors[number % 3], json.dumps({"n": number}))
+        LogWriter(descriptors[number % 3]).write_line(json.dumps({"n": number}))
     for each in descriptors:
         os.close(each)
     assert [json.loads(line)["n"] for line in file.read_text().splitlines()] == list(range(30))

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from erlmcp.config.log_settings import LogSettings
-from erlmcp.telemetry import logs
 from erlmcp.telemetry.log_file import LogFile, log_file_of
+from erlmcp.telemetry.log_writer import LogWriter
 
 WRITER = Path(__file__).parent / "programs" / "log_writer.py"
 LINE = json.dumps({"ts": "2026-11-26T08:00:00.000+00:00", "text": "x" * 100})
@@ -50,10 +50,10 @@ def names(folder: Path) -> list[str]:
 
 def test_a_log_is_rotated_at_its_size_and_not_before(opened, tmp_path):
     log = opened(max_bytes=2 * len(LINE) + 2)
-    logs.write_line(log.descriptor, LINE)
+    LogWriter(log.descriptor).write_line(LINE)
     log.look()
     assert names(tmp_path) == ["log"]
-    logs.write_line(log.descriptor, LINE)
+    LogWriter(log.descriptor).write_line(LINE)
     log.look()
     assert names(tmp_path) == ["log", "log.1"]
     assert (tmp_path / "log").read_text() == ""
@@ -68,7 +68,7 @@ def _umask() -> int:
 
 def test_a_log_is_rotated_at_the_age_of_its_first_line_also_by_a_process_that_came_later(opened, tmp_path):
     first = opened(max_age_s=60)
-    logs.write_line(first.descriptor, LINE)
+    LogWriter(first.descriptor).write_line(LINE)
     later = opened(max_age_s=60)
     later.now[0] = 1_795_680_000.0 + 59  # the first line, and 59 s
     later.look()
@@ -89,7 +89,7 @@ def test_nothing_is_rotated_when_neither_size_nor_age_is_set(opened, tmp_path):
     log = opened(max_bytes=0)
     log.now[0] = 4e9
     for _ in range(100):
-        logs.write_line(log.descriptor, LINE)
+        LogWriter(log.descriptor).write_line(LINE)
     log.look()
     assert names(tmp_path) == ["log"]
 
@@ -99,7 +99,7 @@ def test_as_many_older_files_stay_as_are_kept_and_other_files_are_left_alone(ope
         (tmp_path / other).write_text("mine")
     log = opened(max_bytes=1, keep=2)
     for text in "abcd":
-        logs.write_line(log.descriptor, text)
+        LogWriter(log.descriptor).write_line(text)
         log.look()
     assert names(tmp_path) == ["catalog.7", "log", "log.01", "log.1", "log.1.gz", "log.2", "log.old"]
     assert (tmp_path / "log.1").read_text() == "d\n"
@@ -108,31 +108,31 @@ def test_as_many_older_files_stay_as_are_kept_and_other_files_are_left_alone(ope
 
 def test_a_process_that_has_not_looked_yet_writes_to_the_renamed_file_first(opened, tmp_path):
     one, other = opened(max_bytes=3), opened(max_bytes=3)
-    logs.write_line(one.descriptor, "aa")
+    LogWriter(one.descriptor).write_line("aa")
     one.look()
-    logs.write_line(other.descriptor, "bb")
+    LogWriter(other.descriptor).write_line("bb")
     assert (tmp_path / "log.1").read_text() == "aa\nbb\n"
     number = other.descriptor
     other.look()
     assert other.descriptor == number
-    logs.write_line(other.descriptor, "c")
+    LogWriter(other.descriptor).write_line("c")
     assert (tmp_path / "log").read_text() == "c\n"
     assert names(tmp_path) == ["log", "log.1"], "the one that came late has not rotated again"
 
 
 def test_another_program_may_rotate_without_telling(opened, tmp_path):
     log = opened()
-    logs.write_line(log.descriptor, "before")
+    LogWriter(log.descriptor).write_line("before")
     (tmp_path / "log").rename(tmp_path / "log-20261126")
     log.look()
-    logs.write_line(log.descriptor, "after")
+    LogWriter(log.descriptor).write_line("after")
     assert (tmp_path / "log-20261126").read_text() == "before\n"
     assert (tmp_path / "log").read_text() == "after\n"
 
 
 def test_one_that_finds_another_at_it_leaves_the_rotation_to_it(opened, tmp_path):
     log = opened(max_bytes=1)
-    logs.write_line(log.descriptor, "a")
+    LogWriter(log.descriptor).write_line("a")
     with (tmp_path / "log").open() as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         log.look()
@@ -145,10 +145,10 @@ def test_trouble_is_logged_once_and_writing_goes_on(opened, tmp_path, caplog):
     log = opened(max_bytes=1, keep=1)
     (tmp_path / "log.1").mkdir()
     (tmp_path / "log.1" / "full").touch()
-    logs.write_line(log.descriptor, "a")
+    LogWriter(log.descriptor).write_line("a")
     log.look()
     log.look()
-    logs.write_line(log.descriptor, "b")
+    LogWriter(log.descriptor).write_line("b")
     assert [record.getMessage() for record in caplog.records] == ["log.rotation-failed"]
     assert (tmp_path / "log").read_text() == "a\nb\n"
 
@@ -158,7 +158,7 @@ def test_a_change_of_the_working_directory_does_not_move_the_log(tmp_path, monke
     log = log_file_of(LogSettings(file="log", max_bytes=1))
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    logs.write_line(log.descriptor, "a")
+    LogWriter(log.descriptor).write_line("a")
     log.look()
     log.close()
     assert names(tmp_path) == ["elsewhere", "log", "log.1"]

@@ -64,6 +64,7 @@ def test_the_page_has_exactly_the_names_of_the_contract():
         "erlmcp_threads_lost",
         "erlmcp_workers",
         "erlmcp_build_info",
+        "erlmcp_log_lines_lost_total",
     }
 
 

@@ -71,7 +71,7 @@ def run(arguments: ServeArguments) -> int:
     bus = bus_access(settings.bus, os.environ)
     log_file = open_log(settings.log)
     descriptor = log_file.descriptor if log_file is not None else STDERR
-    logs.configure(settings.log, descriptor=descriptor)
+    writer = logs.configure(settings.log, descriptor=descriptor)
     renewal = Renewal(settings.tls, utc_now)
     endpoints = Endpoints.open(
         http=arguments.http,
@@ -84,7 +84,7 @@ def run(arguments: ServeArguments) -> int:
     async def serve() -> int:
         shared = WorkerKeys(keys, partial(changed_session_keys, os.environ))
         manager = ServiceManager(os.environ)
-        plan = Plan(spec, effective, shared, renewal, endpoints, utc_now, descriptor, _announce, bus, manager)
+        plan = Plan(spec, effective, shared, renewal, endpoints, utc_now, writer, _announce, bus, manager)
         with minded(log_file):
             return await Master(plan).run()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -60,6 +61,7 @@ def run(arguments: StdioArguments) -> None:
     uvloop.run(serve())
     sys.stdout.flush()
     sys.stderr.flush()
+    logging.shutdown()
     os._exit(0)
 
 

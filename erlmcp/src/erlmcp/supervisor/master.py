@@ -62,7 +62,7 @@ class Master:
             keys=plan.keys,
             identity=lambda: plan.renewal.identity,
             clock=plan.clock,
-            on_log=lambda lines: logs.write_line(plan.log_descriptor, "\n".join(lines)),
+            on_log=lambda lines: plan.log_writer.write_line("\n".join(lines)),
             on_output=_log_output,
             on_relay=self._relay,
             on_gone=self._tell_gone,
@@ -284,9 +284,8 @@ class Master:
         """What the dashboard shows; ``ask`` asks the workers, else their last word counts."""
         if ask:
             await self._upgrades.refresh()
-        return Observation(
-            await self._reading(), self.health(), self.ready(), self._effective.settings.environment
-        )
+        environment = self._effective.settings.environment
+        return Observation(await self._reading(), self.health(), self.ready(), environment)
 
     def dashboard(self) -> Dashboard | None:
         """The dashboard, if there is one."""
@@ -304,6 +303,7 @@ class Master:
             ),
             certificate=self._plan.renewal.metrics(),
             bus=None if self._hosts is None else self._hosts.metrics(),
+            log_lines_lost=self._plan.log_writer.lost,
         )
 
     def config(self) -> dict[str, Any]:

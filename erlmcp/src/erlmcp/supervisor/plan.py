@@ -13,6 +13,7 @@ from erlmcp.supervisor.key_change import WorkerKeys
 from erlmcp.supervisor.renewal import Renewal
 from erlmcp.supervisor.service_manager import ServiceManager
 from erlmcp.supervisor.spec import GenerationSpec
+from erlmcp.telemetry.log_writer import LogWriter
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Plan:
         bus: how to reach the other hosts; None when there are none.
         manager: the service manager of the system, if it wants to be told.
         clock: the time, UTC.
-        log_descriptor: where log lines go.
+        log_writer: where log lines go.
         announce: told once when the first generation accepts.
     """
 
@@ -38,7 +39,7 @@ class Plan:
     renewal: Renewal
     endpoints: Endpoints
     clock: Callable[[], datetime]
-    log_descriptor: int
+    log_writer: LogWriter
     announce: Callable[[str], None]
     bus: BusAccess | None = None
     manager: ServiceManager = field(default_factory=ServiceManager)

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import faulthandler
 import gc
+import logging
 import os
 import resource
 import signal
@@ -369,6 +370,7 @@ def main() -> None:
     status = uvloop.run(_main(cast("int", arguments.channel), cast("int", arguments.log)))
     sys.stdout.flush()
     sys.stderr.flush()
+    logging.shutdown()
     os._exit(status)  # a thread of the guest that never ends must not keep the process
 
 

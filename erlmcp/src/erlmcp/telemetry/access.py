@@ -20,7 +20,8 @@ from typing import Final
 from erlmcp.config.log_settings import LogSettings
 from erlmcp.protocol.methods import METHODS
 from erlmcp.telemetry.correlation import Correlation
-from erlmcp.telemetry.logs import DescriptorHandler, JsonLines, fields_of, write_bytes
+from erlmcp.telemetry.log_writer import LogWriter
+from erlmcp.telemetry.logs import DescriptorHandler, JsonLines, fields_of
 from erlmcp.telemetry.redaction import redact
 
 DELAY_S: Final = 0.05
@@ -86,8 +87,8 @@ class AccessLog:
             self._timer.cancel()
             self._timer = None
         noted, self._noted = self._noted, []
-        descriptor, generation = self._own_descriptor()
-        if descriptor is None:
+        writer, generation = self._own_writer()
+        if writer is None:
             for note in noted:
                 self._logger.handle(self._record(note))
             return
@@ -97,7 +98,7 @@ class AccessLog:
             self._line(note, text) if (text := self._texts.get(note[1:4])) else self._first_line(note)
             for note in noted
         ]
-        write_bytes(descriptor, "".join(lines).encode())
+        writer.write("".join(lines).encode())
 
     def _first_line(self, note: _Note) -> str:
         """A line of a kind that there was none of, or of a method that is not known."""
@@ -114,14 +115,14 @@ class AccessLog:
             f'"pid":{os.getpid()},"method":"{method}","era":"{era}","outcome":"{outcome}"'
         )
 
-    def _own_descriptor(self) -> tuple[int | None, str]:
+    def _own_writer(self) -> tuple[LogWriter | None, str]:
         """Where lines go if the log is as ``logs.configure`` has left it, and the generation in them."""
         handlers = logging.getLogger().handlers
         if len(handlers) == 1 and type(handler := handlers[0]) is DescriptorHandler:
             formatter = handler.formatter
             plain = not self._logger.handlers and not self._logger.filters and not handler.filters
             if plain and type(formatter) is JsonLines and formatter.generation.isalnum():
-                return handler.descriptor, formatter.generation
+                return handler.writer, formatter.generation
         return None, ""
 
     def _line(self, note: _Note, text: str) -> str:
@@ -145,7 +146,7 @@ class AccessLog:
 
     def _long_line(self, note: _Note) -> str:
         formatter = logging.getLogger().handlers[0].formatter
-        assert formatter is not None, "found by _own_descriptor"
+        assert formatter is not None, "found by _own_writer"
         return formatter.format(self._record(note)) + "\n"
 
     def _record(self, note: _Note) -> logging.LogRecord:

@@ -95,10 +95,11 @@ def exposition(
     erlmcp_version: str,
     certificate: CertificateMetrics | None = None,
     bus: BusMetrics | None = None,
+    log_lines_lost: int = 0,
 ) -> bytes:
     """The page."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Page(generations, erlmcp_version, certificate, bus))
+    registry.register(_Page(generations, erlmcp_version, certificate, bus, log_lines_lost))
     return generate_latest(registry)
 
 
@@ -109,11 +110,13 @@ class _Page(Collector):
         erlmcp_version: str,
         certificate: CertificateMetrics | None,
         bus: BusMetrics | None,
+        log_lines_lost: int,
     ) -> None:
         self._generations = generations
         self._certificate = certificate
         self._erlmcp_version = erlmcp_version
         self._bus = bus
+        self._log_lines_lost = log_lines_lost
 
     def collect(self) -> Iterable[Metric]:
         yield from self._requests()
@@ -126,6 +129,11 @@ class _Page(Collector):
             yield from _certificate(self._certificate)
         if self._bus is not None:
             yield from _bus(self._bus)
+        lost = CounterMetricFamily(
+            "erlmcp_log_lines_lost", "Lines that nobody read in time from the standard error of the server."
+        )
+        lost.add_metric([], self._log_lines_lost)
+        yield lost
         build = GaugeMetricFamily("erlmcp_build_info", "The release of erlmcp.", labels=["version"])
         build.add_metric([self._erlmcp_version], 1)
         yield build

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from erlmcp.config.log_settings import LogSettings
 from erlmcp.telemetry.correlation import CURRENT, Correlation
+from erlmcp.telemetry.log_writer import LogWriter
 from erlmcp.telemetry.redaction import MAX_TEXT, NOTHING_DECLARED, REDACTED, Redaction
 
 LEVELS: Final = {
@@ -24,6 +25,9 @@ LEVELS: Final = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
+
+LAST_LINES_S: Final = 1.0
+"""How long the last lines of a process may take to be read."""
 
 
 class Log:
@@ -103,32 +107,24 @@ def _message(record: logging.LogRecord) -> str:
 
 
 class DescriptorHandler(logging.Handler):
-    """Writes each line with one ``write`` call, so that lines of several processes never mix.
-
-    A reader that is gone (a closed pipe, a full disk) loses lines; it never stops the service.
-    """
+    """Writes each record as a line. A slow reader loses lines in the end; it never stops the service."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__()
-        self.descriptor = descriptor
+        self.writer = LogWriter(descriptor, self._lost_line)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
-        write_line(self.descriptor, self.format(record))
+        self.writer.write_line(self.format(record))
 
+    def flush(self) -> None:
+        """Wait for a slow reader, but not for long: ``logging`` asks for it when the process ends."""
+        self.writer.flush(LAST_LINES_S)
 
-def write_line(descriptor: int, line: str) -> None:
-    """Append one line to a descriptor; a reader that is gone is ignored."""
-    write_bytes(descriptor, line.encode("utf-8", "replace") + b"\n")
-
-
-def write_bytes(descriptor: int, data: bytes) -> None:
-    """Append whole lines to a descriptor; a reader that is gone is ignored."""
-    try:
-        while data:
-            data = data[os.write(descriptor, data) :]
-    except OSError:
-        return
+    def _lost_line(self, lines: int) -> bytes:
+        record = logging.LogRecord(__name__, logging.WARNING, "", 0, "log.lines-lost", None, None)
+        record.erlmcp_fields = {"lines": lines}
+        return (self.format(record) + "\n").encode()
 
 
 def open_log_file(file: str) -> int:
@@ -140,8 +136,12 @@ def open_log_file(file: str) -> int:
     return os.open(Path(file), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
 
 
-def configure(settings: LogSettings, *, descriptor: int, generation: str = "") -> None:
-    """Send every record of this process to one descriptor; replaces what was set before."""
+def configure(settings: LogSettings, *, descriptor: int, generation: str = "") -> LogWriter:
+    """Send every record of this process to one descriptor; replaces what was set before.
+
+    Returns:
+        what writes to it.
+    """
     handler = DescriptorHandler(descriptor)
     handler.setFormatter(JsonLines(generation, Redaction(settings.redact_arguments)))
     root = logging.getLogger()
@@ -150,6 +150,7 @@ def configure(settings: LogSettings, *, descriptor: int, generation: str = "") -
     root.addHandler(handler)
     logging.captureWarnings(capture=True)
     set_level(settings.level)
+    return handler.writer
 
 
 def set_level(level: str) -> None:

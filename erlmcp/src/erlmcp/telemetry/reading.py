@@ -30,10 +30,13 @@ class Reading:
     capacity: Capacity
     certificate: CertificateMetrics | None = None
     bus: BusMetrics | None = None
+    log_lines_lost: int = 0
 
     def page(self) -> bytes:
         """The Prometheus page."""
-        counts = exposition(self.generations, self.erlmcp_version, self.certificate, self.bus)
+        counts = exposition(
+            self.generations, self.erlmcp_version, self.certificate, self.bus, self.log_lines_lost
+        )
         return counts + capacity_page(self.capacity)
 
     @cached_property
