@@ -25,9 +25,11 @@ def _little_waits(monkeypatch):
     monkeypatch.setattr(log_writer, "MAX_WAITING_BYTES", MOST)
 
 
-@pytest.fixture
-def pipe():
+@pytest.fixture(params=[True, False], ids=["waits", "refuses"])
+def pipe(request):
+    """As the standard error of a program, and as the pipe of a worker."""
     read, write = os.pipe()
+    os.set_blocking(write, request.param)
     yield read, write
     os.close(read)  # what still waits is lost now
     for writer in [each for each in log_writer._ALL if each.descriptor == write]:

@@ -367,6 +367,7 @@ def main() -> None:
     faulthandler.register(WHERE_SIGNAL)
     for descriptor in (arguments.channel, arguments.log):
         os.set_inheritable(descriptor, False)
+        os.set_blocking(descriptor, False)
     status = uvloop.run(_main(cast("int", arguments.channel), cast("int", arguments.log)))
     sys.stdout.flush()
     sys.stderr.flush()

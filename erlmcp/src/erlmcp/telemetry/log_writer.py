@@ -42,7 +42,7 @@ class LogWriter:
         """Lines that were lost because too many waited."""
         self._lost_line = lost_line
         self._untold = 0
-        self._is_file = _is_file(descriptor)
+        self._may_wait = _may_wait(descriptor)
         self._lock = threading.Lock()
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
@@ -79,9 +79,9 @@ class LogWriter:
         """Write what is taken without waiting; what is left."""
         try:
             while data:
-                if not self._is_file and not self._poll.poll(0):
+                if self._may_wait and not self._poll.poll(0):
                     return data
-                data = data[os.write(self.descriptor, data if self._is_file else _piece(data)) :]
+                data = data[os.write(self.descriptor, _piece(data) if self._may_wait else data) :]
         except BlockingIOError:
             return data
         except OSError:
@@ -134,11 +134,12 @@ def _piece(data: bytes) -> bytes:
     return data[: data.rfind(b"\n", 0, _TAKEN_AT_ONCE) + 1 or _TAKEN_AT_ONCE]
 
 
-def _is_file(descriptor: int) -> bool:
+def _may_wait(descriptor: int) -> bool:
+    """Whether a write may wait for a reader: not to a file, nor to what was opened not to wait."""
     try:
-        return stat.S_ISREG(os.fstat(descriptor).st_mode)
+        return os.get_blocking(descriptor) and not stat.S_ISREG(os.fstat(descriptor).st_mode)
     except OSError:
-        return False
+        return True
 
 
 def _after_fork() -> None:
