@@ -4,9 +4,9 @@ import pytest
 
 from erlmcp.config.schema import HttpSettings, LimitSettings, Settings, TlsSettings
 from erlmcp.edge import bans
-from erlmcp.edge.bans import MALFORMED, Bans
+from erlmcp.edge.bans import MALFORMED, BanRecords, Bans
 from erlmcp.edge.proxies import Proxies
-from erlmcp.sessions.bus import LocalBus
+from erlmcp.sessions.bus import BANNED, NEWCOMER, BusEvent, LocalBus
 from erlmcp.telemetry.meter import Meter
 
 pytestmark = pytest.mark.anyio
@@ -122,6 +122,42 @@ async def test_the_other_workers_hear_of_it_and_one_without_bans_does_not_mind(c
     workers = [make(clock, bus=bus), make(clock, bus=bus), make(clock, bus=bus, ban_after=0)]
     offend(workers[0], times=4)
     assert [each.is_banned(ADDRESS) for each in workers] == [True, True, False]
+
+
+async def test_a_worker_that_starts_later_hears_of_it_and_of_the_time_that_is_left(clock):
+    bus = LocalBus()
+    BanRecords(bus, clock)
+    offend(make(clock, bus=bus), times=4)
+    clock.now += 40
+    later = make(clock, bus=bus)
+    assert not later.is_banned(ADDRESS)
+    bus.publish(BusEvent(NEWCOMER))
+    assert later.is_banned(ADDRESS)
+    clock.now += 19.9
+    assert later.is_banned(ADDRESS)
+    clock.now += 0.2
+    assert not later.is_banned(ADDRESS)
+    bus.publish(BusEvent(NEWCOMER))
+    assert not later.is_banned(ADDRESS)
+
+
+async def test_a_ban_of_a_release_that_told_no_length_lasts_as_long_as_ones_own(clock):
+    bus = LocalBus()
+    judge = make(clock, bus=bus)
+    bus.publish(BusEvent(BANNED, ADDRESS))
+    clock.now += 59
+    assert judge.is_banned(ADDRESS)
+    clock.now += 2
+    assert not judge.is_banned(ADDRESS)
+
+
+async def test_what_is_remembered_for_others_is_bounded(clock, monkeypatch):
+    monkeypatch.setattr(bans, "MAX_BANNED", 2)
+    bus = LocalBus()
+    records = BanRecords(bus, clock)
+    for number in range(5):
+        offend(make(clock, bus=bus), f"192.0.2.{number}", times=4)
+    assert list(records._banned) == ["192.0.2.3", "192.0.2.4"]
 
 
 async def test_a_ban_is_counted_and_logged_once_however_much_comes(clock, caplog):

@@ -1,8 +1,9 @@
 """Addresses that are shut out for a while: they came with bad tokens or malformed requests, again and again.
 
 Offences are counted for each address, in this worker; a ban is told to the other workers and hosts, which
-keep it, too. A banned address has its connections closed and is not let in again before its time is over.
-Nothing is kept beyond the life of the workers. How often well-formed requests may come is ``rate_limit``.
+keep it, too; the master remembers it for workers that start later. A banned address has its connections
+closed and is not let in again before its time is over. How often well-formed requests may come is
+``rate_limit``.
 """
 
 from __future__ import annotations
@@ -10,13 +11,16 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
+from math import inf
 from typing import Final
+
+import msgspec
 
 from erlmcp.config.schema import Settings
 from erlmcp.edge.addresses import is_this_machine, network_of
 from erlmcp.edge.proxies import Proxies
 from erlmcp.edge.rate_limit import Rate
-from erlmcp.sessions.bus import BANNED, Bus, BusEvent
+from erlmcp.sessions.bus import BANNED, NEWCOMER, Bus, BusEvent
 from erlmcp.telemetry.logs import Log
 from erlmcp.telemetry.meter import Meter
 
@@ -81,7 +85,7 @@ class Bans:
         elif not self.is_banned(address):
             self._meter.rejected("ban")
             log.warning("address.banned", address=network, cause=cause, for_s=self._ban_s)
-            self._bus.publish(BusEvent(BANNED, network))
+            self._bus.publish(_ban(network, self._ban_s))
 
     def _is_exempt(self, address: str) -> bool:
         return self._proxies.trusts(address) or (not self._counts_loopback and is_this_machine(address))
@@ -102,10 +106,7 @@ class Bans:
     def _hear(self, event: BusEvent) -> None:
         if event.kind != BANNED or self._offences is None:
             return
-        self._banned.pop(event.key, None)
-        self._banned[event.key] = self._clock() + self._ban_s
-        if len(self._banned) > MAX_BANNED:
-            self._banned.popitem(last=False)
+        _remember(self._banned, event.key, self._clock() + min(_length_s(event) or inf, self._ban_s))
         self._loop.call_soon(self._drop, event.key)  # what is being answered now is said first
 
     def _drop(self, network: str) -> None:
@@ -115,3 +116,47 @@ class Bans:
     def close(self) -> None:
         """Hear no more."""
         self._unsubscribe()
+
+
+class BanRecords:
+    """Remembers who is banned, to tell a worker that starts; for the master, which outlives them all.
+
+    ``clock`` gives seconds.
+    """
+
+    def __init__(self, bus: Bus, clock: Callable[[], float]) -> None:
+        self._bus = bus
+        self._clock = clock
+        self._banned: OrderedDict[str, float] = OrderedDict()
+        bus.subscribe(self._hear)
+
+    def _hear(self, event: BusEvent) -> None:
+        if event.kind == BANNED:
+            if length_s := _length_s(event):
+                _remember(self._banned, event.key, self._clock() + length_s)
+        elif event.kind == NEWCOMER:
+            self._repeat()
+
+    def _repeat(self) -> None:
+        now = self._clock()
+        for network, until in list(self._banned.items()):
+            if until > now:
+                self._bus.publish(_ban(network, until - now))
+            else:
+                del self._banned[network]
+
+
+def _ban(network: str, length_s: float) -> BusEvent:
+    return BusEvent(BANNED, network, msgspec.msgpack.encode(length_s))
+
+
+def _length_s(event: BusEvent) -> float:
+    """How long a ban is to last; 0 if it is not told, as by an older release."""
+    return msgspec.msgpack.decode(event.data, type=float) if event.data else 0.0
+
+
+def _remember(banned: OrderedDict[str, float], network: str, until: float) -> None:
+    banned.pop(network, None)
+    banned[network] = until
+    if len(banned) > MAX_BANNED:
+        banned.popitem(last=False)

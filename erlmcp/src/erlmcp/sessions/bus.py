@@ -101,6 +101,7 @@ KEPT = frozenset(
         UNSUBSCRIBED,
         SUBSCRIPTIONS,
         LOG_LEVELS,
+        BANNED,
     }
 )
 """What the master of several workers remembers for those that start later."""
@@ -124,8 +125,9 @@ class BusEvent(msgspec.Struct, frozen=True):
     ``session-question`` has a session's id as key and, as data, a request for its client with the key of the
     one who waits for the answer, which ``question-taken`` repeats with the name of the worker that has passed
     it on; ``worker-gone`` has the beginning of the names of workers that have ended; ``bus-gap`` says that
-    events of other hosts may have been missed; ``banned`` has an address from which nobody is let in;
-    ``rates-taken`` has a worker as key, and what it has let pass as data.
+    events of other hosts may have been missed; ``banned`` has an address from which nobody is let in, and for
+    how many seconds as data, and is repeated for a newcomer; ``rates-taken`` has a worker as key, and what it
+    has let pass as data.
     """
 
     kind: str

@@ -1,9 +1,9 @@
 """What the sessions of all workers must not lose with any one of them: a copy in the master.
 
 Workers come and go, also all at once; that a session has ended, when it was last used, to what it has
-subscribed and how much it wants to be told must outlive them. The master hears these few kinds of events, and
-tells a worker that starts all that is known, instead of every other worker telling it. It knows no keys: a
-session cannot be opened here.
+subscribed, how much it wants to be told, and who is banned must outlive them. The master hears these few
+kinds of events, and tells a worker that starts all that is known, instead of every other worker telling it.
+It knows no keys: a session cannot be opened here.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable
 import msgspec
 
 from erlmcp.config.schema import McpSettings
+from erlmcp.edge.bans import BanRecords
 from erlmcp.sessions.bus import NEWCOMER, BusEvent, LocalBus
 from erlmcp.sessions.log_levels import LogLevels
 from erlmcp.sessions.records import SessionRecords
@@ -35,6 +36,7 @@ class Keeper:
         records = self._records
         self._subscriptions = Subscriptions(self._bus, records.is_idle, records.has_ended)
         self._log_levels = LogLevels(self._bus, records.has_ended)
+        self._bans = BanRecords(self._bus, clock)
         records.on_late_end = records.on_idle = self._forget
 
     def hear(self, relay: Relay, answer: Tell) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import signal
 import socket
@@ -40,6 +41,8 @@ from erlmcp.supervisor.service_manager import VARIABLES
 from erlmcp.telemetry.logs import Log
 
 MAX_LINE_BYTES = 65_536
+LOG_PIPE_BYTES = 1024 * 1024
+"""What a worker may log before the master gets a turn; the usual 64 KiB are 2 ms of a busy one."""
 LAST_WORDS_TIMEOUT_S = 0.5
 """How long to wait for output that is still in the pipes of a process that has ended."""
 
@@ -253,6 +256,8 @@ async def spawn(launch: Launch, ears: Ears) -> WorkerProcess:
     loop = asyncio.get_running_loop()
     ours, theirs = socket.socketpair()
     log_read, log_write = os.pipe()
+    with contextlib.suppress(OSError):  # too many large pipes of this user
+        fcntl.fcntl(log_write, fcntl.F_SETPIPE_SZ, LOG_PIPE_BYTES)
     try:
         process = subprocess.Popen(  # noqa: ASYNC220 - exec of a small program; it does not wait for it
             [
