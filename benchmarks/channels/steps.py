@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import socket
 import timeit
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 
@@ -23,6 +25,8 @@ from benchmarks.http.serving import CONFIG
 from benchmarks.limits.__main__ import CLIENT
 
 from erlmcp.config.load import load
+from erlmcp.config.log_settings import LogSettings
+from erlmcp.config.schema import Settings
 from erlmcp.protocol.plain_call import decode_plain_call
 from erlmcp.sessions.bus import LocalBus
 from erlmcp.sessions.sealed import KeyRing
@@ -84,8 +88,26 @@ async def steps() -> dict[str, float]:
         AssertionError: the call was not answered, so something else was measured.
     """
     settings = load(CONFIG, environ={}, flags={}).settings
+    with _logging_to_nowhere(settings.log) as nowhere:
+        return await _steps(settings, nowhere)
+
+
+@contextmanager
+def _logging_to_nowhere(settings: LogSettings) -> Iterator[int]:
+    """The log of this process goes to a descriptor that takes everything, until the end."""
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    logs.configure(settings.log, descriptor=nowhere, generation="g1")
+    logs.configure(settings, descriptor=nowhere, generation="g1")
+    try:
+        yield nowhere
+    finally:
+        root.handlers[:] = before  # whoever opens a file next gets the number of ours
+        root.setLevel(level)
+        os.close(nowhere)
+
+
+async def _steps(settings: Settings, nowhere: int) -> dict[str, float]:
     runtime = await GuestRuntime.start(
         "benchmarks.http.guests:sdk_server",
         settings=settings,
@@ -103,7 +125,6 @@ async def steps() -> dict[str, float]:
             return await _outside_of_a_task(partial(_timed, runtime, wire, other_end, nowhere))
         finally:
             await runtime.close()
-            os.close(nowhere)
 
 
 async def _outside_of_a_task(work: Callable[[], dict[str, float]]) -> dict[str, float]:

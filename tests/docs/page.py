@@ -28,7 +28,7 @@ from urllib.request import urlopen
 BLOCK = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 ADDRESS = re.compile(r"(?:(?<=127\.0\.0\.1:)|(?<=--port ))(\d{2,5})")
 EXIT = re.compile(r"\s+# exit (\d+)$")
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 60.0
 COMMAND_TIMEOUT_S = 120.0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 import time
@@ -141,6 +142,17 @@ def test_a_process_that_was_forked_while_a_line_was_written_can_write(pipe):
     assert os.read(pipe[0], 100) == b"child\n"
 
 
+@pytest.fixture
+def root():
+    """The root of all loggers, as it was before when the test is over."""
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    yield root
+    root.handlers[:] = before
+    root.setLevel(level)
+
+
+@pytest.mark.usefixtures("root")
 def test_how_many_lines_were_lost_stands_in_the_log(pipe, monkeypatch):
     monkeypatch.setattr(log_writer, "MAX_WAITING_BYTES", 1_000)
     writer = logs.configure(LogSettings(), descriptor=pipe[1], generation="g1")
