@@ -65,6 +65,8 @@ def test_the_page_has_exactly_the_names_of_the_contract():
         "erlmcp_workers",
         "erlmcp_build_info",
         "erlmcp_log_lines_lost_total",
+        "erlmcp_full_collections_total",
+        "erlmcp_full_collection_seconds_total",
     }
 
 
@@ -83,6 +85,14 @@ def test_the_living_and_the_dead_are_added_up():
     assert samples["erlmcp_rejected_total", ("generation", "g1"), ("reason", "host")] == 3
     count = ("erlmcp_request_duration_seconds_count", ("generation", "g1"), ("method", "tools/call"))
     assert samples[count] == 10
+
+
+def test_looks_of_the_garbage_collector_are_added_up():
+    totals = Totals()
+    totals.keep({"full_collections": [3, 0.25]}, cpu_s=1.0)
+    samples = _samples(_shown(totals, [{"full_collections": [2, 0.5]}, _meter().snapshot()]))
+    assert samples["erlmcp_full_collections_total", ("generation", "g1")] == 5
+    assert samples["erlmcp_full_collection_seconds_total", ("generation", "g1")] == 0.75
 
 
 def test_buckets_are_cumulative_and_end_with_everything():

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import socket
 import ssl
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -332,6 +334,38 @@ async def serve(anyio_backend, secured, authority, issued):
         yield start
 
 
+MANY_ENDED = 20
+"""Connections that a test ends; of what makes garbage there is at least one for each."""
+
+
+@pytest.fixture
+def garbage():
+    """A function that names what of the server only the collector would give back, of each connection."""
+    gc.collect()
+    gc.disable()
+
+    def count():
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        gc.set_debug(0)
+        found = Counter(type(each) for each in gc.garbage if is_of_server(type(each)))
+        gc.garbage.clear()
+        return [kind.__qualname__ for kind, count in found.items() if count >= MANY_ENDED]
+
+    yield count
+    gc.set_debug(0)
+    gc.garbage.clear()
+    gc.enable()
+
+
+def is_of_server(kind):
+    """Whether there is one for each connection or call of the server, and none that only tests make."""
+    module = kind.__module__
+    if module.startswith(("mcp.server.runner", "mcp.server.connection")):
+        return True
+    return module.startswith(("erlmcp.", "httptools.")) and not module.startswith("erlmcp.tests.")
+
+
 @pytest.fixture
 def raw():
     """The building blocks of raw requests, for tests that cannot import this file."""
@@ -339,6 +373,7 @@ def raw():
 
 
 class RawTools:
+    many_ended = MANY_ENDED
     post_bytes = staticmethod(post_bytes)
     modern = staticmethod(modern)
     modern_headers = staticmethod(modern_headers)

@@ -15,7 +15,8 @@ from typing import Any, cast
 from mcp.server.connection import Connection
 from mcp.server.lowlevel.server import HandlerEntry, Server
 from mcp.server.runner import ServerRunner, aclose_shielded
-from mcp.shared.dispatcher import Outbound
+from mcp.shared.dispatcher import CallOptions, Outbound
+from mcp.shared.exceptions import NoBackChannelError
 from mcp.shared.jsonrpc_dispatcher import handler_exception_to_error_data
 from mcp.shared.transport_context import TransportContext
 from mcp_types import InitializeRequestParams
@@ -67,7 +68,7 @@ class Kernel:
             connection.outbound = outbound
         self._tell_transport(context.transport.kind)
         try:
-            return await self._runner(connection, params).on_request(context, method, params)
+            return await _serve(self._runner(connection, params), context, method, params)
         finally:
             await _close(connection)
 
@@ -76,7 +77,7 @@ class Kernel:
     ) -> dict[str, Any]:
         """Serve a request of a session. Raises whatever the handler raises."""
         self._tell_transport(context.transport.kind)
-        return await self._runner(connection, params).on_request(context, method, params)
+        return await _serve(self._runner(connection, params), context, method, params)
 
     async def notification(
         self, context: CallContext, connection: Connection, method: str, params: dict[str, Any] | None
@@ -85,7 +86,9 @@ class Kernel:
         enter(context.grant)
         self._tell_transport(context.transport.kind)
         try:
-            await self._runner(connection, params).on_notify(context, method, params)
+            runner = self._runner(connection, params)
+            await runner.on_notify(context, method, params)
+            _let_go(runner)
         except asyncio.CancelledError:
             raise
         except BaseException:
@@ -124,12 +127,27 @@ class Kernel:
         runner = ServerRunner(
             server, asked.connection, self._guest.lifespan_state, init_options=self._init_options
         )
-        return await runner.on_request(asked.context, "tools/call", asked.params)
+        return await _serve(runner, asked.context, "tools/call", asked.params)
 
     def _runner(self, connection: Connection, params: Mapping[str, Any] | None) -> ServerRunner[Any]:
         untraced = self._untraced
         server = cast("Server[Any]", untraced) if untraced.serves(params) else self._server
         return ServerRunner(server, connection, self._guest.lifespan_state, init_options=self._init_options)
+
+
+async def _serve(
+    runner: ServerRunner[Any], context: CallContext, method: str, params: dict[str, Any] | None
+) -> dict[str, Any]:
+    try:
+        return await runner.on_request(context, method, params)
+    finally:
+        _let_go(runner)
+
+
+def _let_go(runner: ServerRunner[Any]) -> None:
+    """It keeps itself by the methods that it has found once, and would wait for the garbage collector."""
+    for name in ("on_request", "on_notify"):
+        vars(runner).pop(name, None)
 
 
 class _Ran:
@@ -160,6 +178,33 @@ async def _close(connection: Connection) -> None:
     """The end of a connection that lived for one request."""
     if sdk_private.has_cleanup(connection):
         await aclose_shielded(connection)
+
+
+async def part(connection: Connection) -> None:
+    """The client of a channel is gone: let the guest clean up after it, and let go of the way to it."""
+    await aclose_shielded(connection)
+    connection.outbound = _NOBODY
+
+
+class _Nobody:
+    """The way to a client that is gone; part of the SDK's ``Outbound``."""
+
+    async def send_raw_request(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None,  # noqa: ARG002 - part of the SDK's protocol
+        opts: CallOptions | None = None,  # noqa: ARG002 - likewise
+    ) -> dict[str, Any]:
+        """Nobody can be asked."""
+        raise NoBackChannelError(method)
+
+    async def notify(
+        self, method: str, params: Mapping[str, Any] | None, opts: CallOptions | None = None
+    ) -> None:
+        """Nobody hears it."""
+
+
+_NOBODY = _Nobody()
 
 
 def new_connection(outbound: Outbound, session_id: str | None = None) -> Connection:

@@ -11,7 +11,6 @@ import argparse
 import asyncio
 import contextlib
 import faulthandler
-import gc
 import logging
 import os
 import resource
@@ -22,7 +21,7 @@ import time
 import traceback
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import uvloop
@@ -32,6 +31,7 @@ from erlmcp.config.schema import Settings
 from erlmcp.dispatch.sdk_present import require_sdk
 from erlmcp.sessions.sealed import KeyRing
 from erlmcp.supervisor.channel import Channel, ChannelBus
+from erlmcp.supervisor.full_collections import FullCollections
 from erlmcp.supervisor.messages import (
     CHANNEL_VERSION,
     STUCK_STATUS,
@@ -63,8 +63,6 @@ ACCEPT_SETTLE_S = 0.1
 DRAIN_POLL_S = 0.02
 CLOSE_TIMEOUT_S = 2.0
 FIRST_MESSAGE_TIMEOUT_S = 10.0
-_USUAL_THRESHOLDS = gc.get_threshold()
-_OLD_THRESHOLD = 500
 _RAISED_BY_GUEST = {"guest.import-failed", "guest.start-failed"}
 """Faults whose traceback the author of the guest needs."""
 
@@ -86,6 +84,7 @@ class Worker:
         self._keys: KeyRing | None = None
         self._runtime: GuestRuntime | None = None
         self._watch: LoopWatch | None = None
+        self._collections: FullCollections | None = None
         self._minding: asyncio.Task[None] | None = None
         """Looks after the log, to the end."""
         self._drain_timeout_s = 0.0
@@ -138,7 +137,7 @@ class Worker:
         except (Exception, SystemExit) as fault:  # noqa: BLE001 - whatever the guest does at start is reported
             self._refuse_guest(start.target, fault)
             return False
-        _spare_the_collector()
+        self._collections = FullCollections()
         self._watch = self._watch_loop(settings)
         self._listen("private")
         guest = self._runtime.guest
@@ -306,6 +305,12 @@ class Worker:
             await asyncio.sleep(REPORT_INTERVAL_S)
             self._report()
 
+    def _metrics(self) -> dict[str, Any]:
+        collections = {} if self._collections is None else self._collections.snapshot()
+        return (
+            self._meter.snapshot() | OF_THIS_PROCESS.snapshot() | self._tracing.snapshot() | collections
+        )
+
     def _report(self) -> None:
         counts = self._required_runtime.counts()
         threads = self._required_runtime.threads.count()
@@ -316,7 +321,7 @@ class Worker:
                 streams=counts.streams,
                 resident_memory_bytes=resident_memory_bytes(),
                 cpu_s=time.process_time(),
-                metrics=self._meter.snapshot() | OF_THIS_PROCESS.snapshot() | self._tracing.snapshot(),
+                metrics=self._metrics(),
                 loop_lag_s=self._watch.lag_s if self._watch is not None else 0.0,
                 sessions=counts.sessions,
                 subscriptions=counts.subscriptions,
@@ -326,19 +331,6 @@ class Worker:
                 is_worn=self._required_runtime.threads.is_worn(threads),
             )
         )
-
-
-def _spare_the_collector() -> None:
-    """What the guest and the SDK have loaded stays: the collector need not walk over it again and again.
-
-    Young objects are collected as often as usual: with ten times as many a call through the kernel cost the
-    same, and one in fifty waited for seventeen others. All objects are looked at more rarely: with ten
-    thousand connections that takes a tenth of a second. A guest that has set thresholds keeps them.
-    """
-    gc.collect()
-    gc.freeze()
-    if gc.get_threshold() == _USUAL_THRESHOLDS:
-        gc.set_threshold(*_USUAL_THRESHOLDS[:2], _OLD_THRESHOLD)
 
 
 def _is_busy(runtime: GuestRuntime) -> bool:

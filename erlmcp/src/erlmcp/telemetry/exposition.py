@@ -268,11 +268,23 @@ class _Page(Collector):
         restarts = CounterMetricFamily(
             "erlmcp_worker_restarts", "Workers that died and were replaced.", labels=["generation"]
         )
+        collections = CounterMetricFamily(
+            "erlmcp_full_collections", "Looks at all objects for garbage, all workers.", labels=["generation"]
+        )
+        seconds = CounterMetricFamily(
+            "erlmcp_full_collection_seconds",
+            "How long workers stood still for looks at all objects.",
+            labels=["generation"],
+        )
         for each in self._generations:
             cpu.add_metric([each.generation], each.cpu_s)
             restarts.add_metric([each.generation], each.restarts)
+            collections.add_metric([each.generation], each.counts.full_collections)
+            seconds.add_metric([each.generation], each.counts.full_collections_s)
         yield cpu
         yield restarts
+        yield collections
+        yield seconds
 
     def _event_loops(self) -> Iterator[Metric]:
         blocks = CounterMetricFamily(

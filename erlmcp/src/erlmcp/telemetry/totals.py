@@ -27,6 +27,8 @@ class Counts:
         tools: calls by the name of the tool.
         dependencies: calls of what the guest depends on, by name.
         spans: by what became of them.
+        full_collections: looks of the garbage collector at all objects.
+        full_collections_s: how long they took, seconds.
     """
 
     requests: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
@@ -38,6 +40,8 @@ class Counts:
     tools: dict[str, ToolCount] = field(default_factory=dict)
     dependencies: dict[str, ToolCount] = field(default_factory=dict)
     spans: Counter[str] = field(default_factory=Counter)
+    full_collections: int = 0
+    full_collections_s: float = 0.0
 
     def add_snapshot(self, snapshot: Mapping[str, Any]) -> None:
         """Add what one meter counted."""
@@ -53,6 +57,7 @@ class Counts:
         for name, tool in snapshot.get("tools", {}).items():
             tool_count(self.tools, name).add(tool["outcomes"], tool["buckets"], tool["sum_s"])
         self.spans.update(snapshot.get("spans", {}))
+        self._add_collections(*snapshot.get("full_collections", (0, 0.0)))
         for name, calls in snapshot.get("dependencies", {}).items():
             tool_count(self.dependencies, name).add(calls["outcomes"], calls["buckets"], calls["sum_s"])
 
@@ -69,8 +74,13 @@ class Counts:
         for name, tool in other.tools.items():
             tool_count(self.tools, name).add(tool.outcomes, tool.buckets, tool.sum_s)
         self.spans.update(other.spans)
+        self._add_collections(other.full_collections, other.full_collections_s)
         for name, calls in other.dependencies.items():
             tool_count(self.dependencies, name).add(calls.outcomes, calls.buckets, calls.sum_s)
+
+    def _add_collections(self, count: int, seconds: float) -> None:
+        self.full_collections += count
+        self.full_collections_s += seconds
 
     def _add_duration(self, method: str, buckets: Iterable[int], sum_s: float) -> None:
         histogram = self.durations.setdefault(method, Histogram())

@@ -199,8 +199,9 @@ class ChannelCall:
 
     def abort(self) -> set[asyncio.Task[None]]:
         """The worker closes; what is returned is still cleaning up."""
+        task = self._task
         self._replace([jsonrpc.encode_fault(self.request.id, INTERNAL)], INTERNAL.outcome)
-        return set() if self._task is None else {self._task}
+        return set() if task is None else {task}
 
     def _time_is_up(self) -> None:
         timeout_s = self._service.settings.mcp.request_timeout_s
@@ -216,8 +217,9 @@ class ChannelCall:
         self._cancel_task()
 
     def _cancel_task(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
 
     # -- serving --
 
@@ -245,6 +247,7 @@ class ChannelCall:
         self._close_context()
         await self._line.answer(payload)
         self._settle(outcome)
+        self._task = None
 
     def _hold(self, stream: ListenStream) -> None:
         """Hold an open stream from now on, and nothing that only its beginning needed."""
@@ -288,13 +291,18 @@ class ChannelCall:
         return self.request.tool, False
 
     def _settle(self, outcome: str) -> None:
-        """The one place where a call ends: count it, let it go."""
+        """The one place where a call ends: count it, let it go.
+
+        Nothing of it may be left to the garbage collector, which stops everybody: what refers to it is let go.
+        """
         if self._over:
             return
         self._over = True
         self._close_context()
-        if self._stream is not None:
-            self._stream.leave()
+        self._context = self._work = None
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.leave()
         if self._timer is not None:
             self._timer.cancel()
         seconds = time.perf_counter() - self._began

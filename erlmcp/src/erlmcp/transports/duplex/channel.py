@@ -14,12 +14,11 @@ from functools import partial
 from typing import Any, Final
 
 from mcp.server.connection import Connection
-from mcp.server.runner import aclose_shielded
 from mcp.shared.dispatcher import CallOptions
 from mcp_types import INVALID_REQUEST
 
 from erlmcp.dispatch.context import CallContext, is_unwanted
-from erlmcp.dispatch.kernel import new_connection
+from erlmcp.dispatch.kernel import new_connection, part
 from erlmcp.dispatch.listens import LISTEN
 from erlmcp.protocol import jsonrpc
 from erlmcp.protocol.eras import HANDSHAKE, MODERN
@@ -386,7 +385,7 @@ class DuplexChannel:
         self._subscriptions.end(self.name)
         for call in list(self._calls.values()):
             call.cancel()
-        self._service.in_background(self._service.loop.create_task(aclose_shielded(self._connection)))
+        self._service.in_background(self._service.loop.create_task(part(self._connection)))
 
     def _release_held(self) -> None:
         self._initializing = False

@@ -42,16 +42,12 @@ class HttpConnection(asyncio.Protocol):
         self._current: Exchange | None = None
         self._waiting_bytes = 0
         self._unparsed: memoryview | None = None
-        self._in_one_piece = b""
-        self.peer = self._proxy = ""
+        self._in_one_piece = self._unsent = b""
+        self.peer = self._proxy = self._paused_deadline_of = ""
         self._local: tuple[str, int] | None = None
-        self._paused_deadline_of = ""
-        self._owes_continue = False
-        self._closing = False
-        self._write_paused = False
+        self._owes_continue = self._closing = self._write_paused = self._reads_no_more = False
         self._relief: asyncio.Future[None] | None = None
-        self._unsent = b""
-        self.deadline = Deadline(self._loop, server.time_limits_s, self._time_is_up)
+        self.deadline = Deadline(self._loop, server.time_limits_s)
 
     # -- asyncio.Protocol --
 
@@ -67,18 +63,14 @@ class HttpConnection(asyncio.Protocol):
         transport.set_write_buffer_limits(high=self._limits.max_stream_buffer_bytes // 2)
         sockname = transport.get_extra_info("sockname")
         self._local = sockname[:2] if isinstance(sockname, tuple) else None
-        self._reader = Reader(self, self._limits, self.peer, self._local)
+        self.deadline.on_expired = self._time_is_up
         self.deadline.set("first")
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio calls it so
         """The client is gone: tell whoever is answering it."""
-        self._closing = True
-        self._waiting.clear()
-        self._unparsed = None
-        self.deadline.cancel()
         self._wake_writers()
-        self._server.forget(self)
-        current, self._current = self._current, None
+        current = self._current
+        self._let_go()
         if current is not None:
             current.client_gone()
 
@@ -86,16 +78,19 @@ class HttpConnection(asyncio.Protocol):
         """Parse what came; beyond the bound of waiting requests it is kept and reading pauses."""
         self._server.meter.received_bytes += len(data)
         reader = self._reader
-        if self._closing or reader is None:
+        if self._closing or self._reads_no_more:
             return  # the rest of a refused request is dropped
         if self._unparsed is not None:
             self._unparsed = memoryview(bytes(self._unparsed) + data)
             return
-        if reader.at_rest and self._current is None and not self._waiting and not self._write_paused:
+        at_rest = (reader is None or reader.at_rest) and self._current is None
+        if at_rest and not self._waiting and not self._write_paused:
             if (found := self._server.known_heads.find(data)) is not None:
                 self._answer_known(*found)
                 return
             self._in_one_piece = data
+        if reader is None:  # many that are held never need one
+            self._reader = Reader(self, self._limits, self.peer, self._local)
         self._parse(memoryview(data))
         self._in_one_piece = b""
 
@@ -143,24 +138,29 @@ class HttpConnection(asyncio.Protocol):
         self.deadline.clear()  # it is we who make the client wait
         self._transport.pause_reading()
 
-    def _resume_reading(self) -> None:
+    def _resume_reading(self, view: memoryview) -> None:
         assert self._transport is not None
-        view, self._unparsed = self._unparsed, None
+        self._unparsed = None
         self._transport.resume_reading()
         if self._paused_deadline_of in ("header", "body"):
             self.deadline.set(self._paused_deadline_of)
-        if view is not None:
-            self._parse(view)
+        self._parse(view)
 
     def _stop_reading(self, refusal: Refused) -> None:
         """What follows on this connection cannot be understood; the refusal is answered in its turn."""
         self.deadline.clear()
-        self._reader = None
+        self._end_reading()
         if refusal.status:
             self._waiting.append(refusal)
         elif self._waiting and isinstance(last := self._waiting[-1], HttpRequest):
             last.keep_alive = False
         self._next()
+
+    def _end_reading(self) -> None:
+        self._reads_no_more = True
+        if self._reader is not None:
+            self._reader.end()
+            self._reader = None
 
     def head_began(self) -> None:
         """Callback of the reader."""
@@ -194,16 +194,15 @@ class HttpConnection(asyncio.Protocol):
             return
         if not self._waiting:
             self._idle()
-            return
-        if self._write_paused:
+        elif self._write_paused:
             self._await_next_head()
-            return
-        request = self._waiting.popleft()
-        if isinstance(request, Refused):
-            self._answer_refusal(request)
-            return
-        self._waiting_bytes -= len(request.body)
-        self._answer(request)
+        elif isinstance(request := self._waiting.popleft(), Refused):
+            self._server.refused(self.peer, request.status)
+            exchange = self._begin(HttpRequest("", None, keep_alive=False))
+            exchange.respond(request.status, request.said, heads.PLAIN_TEXT)
+        else:
+            self._waiting_bytes -= len(request.body)
+            self._answer(request)
 
     def _begin(self, request: HttpRequest) -> Exchange:
         self.deadline.clear("keep-alive", "first")
@@ -244,8 +243,8 @@ class HttpConnection(asyncio.Protocol):
     def _idle(self) -> None:
         """Everything read so far is answered: read on."""
         if self._unparsed is not None:
-            self._resume_reading()
-        elif self._reader is None:
+            self._resume_reading(self._unparsed)
+        elif self._reads_no_more:
             self._linger()
         else:
             self._say_continue()
@@ -264,15 +263,10 @@ class HttpConnection(asyncio.Protocol):
         self._current = None
         if not keep:
             self._linger()
-        elif self._waiting or self._unparsed is not None or self._owes_continue or self._reader is None:
+        elif self._waiting or self._unparsed is not None or self._owes_continue or self._reads_no_more:
             self._loop.call_soon(self._next)  # not from within the answer: a pipeline must not recurse
         else:
             self._await_next_head()
-
-    def _answer_refusal(self, refusal: Refused) -> None:
-        self._server.refused(self.peer, refusal.status)
-        self._current = Exchange(HttpRequest("", None, keep_alive=False), self)
-        self._current.respond(refusal.status, refusal.said, heads.PLAIN_TEXT)
 
     def hand_over(self) -> tuple[asyncio.Transport, bytes]:
         """Leave the connection to another protocol: the transport, not reading, and what came already."""
@@ -280,11 +274,17 @@ class HttpConnection(asyncio.Protocol):
         transport, self._transport = self._transport, None
         assert transport is not None, "the client is there"
         early = b"" if self._unparsed is None else bytes(self._unparsed)
+        self._let_go()
+        return transport, early
+
+    def _let_go(self) -> None:
+        """Nothing more comes; what refers to this and is referred to must not wait for the collector."""
         self._closing = True
+        self._waiting.clear()
         self._current = self._unparsed = None
         self.deadline.cancel()
+        self._end_reading()
         self._server.forget(self)
-        return transport, early
 
     # -- writing --
 
@@ -391,10 +391,8 @@ class HttpConnection(asyncio.Protocol):
             self._stop_reading(Refused(408, f"the {expired} of the request took too long"))
         elif expired == "linger" and self._has_unsent():
             self.deadline.set("flush")
-        elif self._has_unsent():
-            self.close(at_once=True)
         else:
-            self.close()
+            self.close(at_once=self._has_unsent())
 
     def _has_unsent(self) -> bool:
         return self._transport is not None and self._transport.get_write_buffer_size() > 0

@@ -16,21 +16,18 @@ class Deadline:
 
     Args:
         limits_s: how long each limit is.
+
+    Attributes:
         on_expired: called with the name of the limit that has passed; it is in force no more.
     """
 
-    __slots__ = ("_at", "_limits_s", "_loop", "_on_expired", "_timer", "_timer_at", "name")
+    __slots__ = ("_at", "_limits_s", "_loop", "_timer", "_timer_at", "name", "on_expired")
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        limits_s: Mapping[str, float],
-        on_expired: Callable[[str], None],
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, limits_s: Mapping[str, float]) -> None:
         self.name = ""
+        self.on_expired: Callable[[str], None] = _nothing
         self._loop = loop
         self._limits_s = limits_s
-        self._on_expired = on_expired
         self._at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -56,8 +53,9 @@ class Deadline:
             self.name = ""
 
     def cancel(self) -> None:
-        """The connection is gone."""
+        """The connection is gone: no limit is set any more."""
         self.name = ""
+        self.on_expired = _nothing
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -71,4 +69,8 @@ class Deadline:
             self._timer = self._loop.call_at(self._at, self._time_is_up)
             return
         expired, self.name = self.name, ""
-        self._on_expired(expired)
+        self.on_expired(expired)
+
+
+def _nothing(expired: str) -> None:
+    """In place of the callback of a connection that is not there: they would keep each other."""

@@ -77,13 +77,9 @@ class Reader:
         self._peer = peer
         self._sockname = sockname
         self._parser = httptools.HttpRequestParser(self)
-        self._request = HttpRequest(peer, sockname)
-        self._body: list[bytes] = []
-        self._body_size = 0
-        self._body_left = 0
-        self._fields = 0
-        self._head_size = 0
-        self._head_fed = 0
+        self._request: HttpRequest  # from the first byte of the first on, like what is counted of it
+        self._body: list[bytes]
+        self._body_size = self._body_left = self._fields = self._head_size = self._head_fed = 0
         self._in_head = True
         self.at_rest = True
         """Whether no byte of a request has been read that is not complete."""
@@ -107,6 +103,10 @@ class Reader:
         if self._in_head:
             self._check_unfinished_head(len(piece))
         return len(piece)
+
+    def end(self) -> None:
+        """Nothing more is fed. The parser is let go: it and this refer to each other."""
+        del self._parser
 
     # -- callbacks of the parser; an exception in one of them ends the parsing --
 

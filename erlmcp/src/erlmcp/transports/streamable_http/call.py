@@ -199,8 +199,9 @@ class Call:
 
     def abort(self) -> set[asyncio.Task[None]]:
         """The worker closes; what is returned is still cleaning up."""
+        task = self._task
         self._abandon(INTERNAL)
-        return set() if self._task is None else {self._task}
+        return set() if task is None else {task}
 
     def _client_gone(self) -> None:
         """In the modern era it is how a client cancels; in the handshake era the call goes on."""
@@ -215,8 +216,9 @@ class Call:
         self._cancel_task()
 
     def _cancel_task(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
 
     # -- serving --
 
@@ -243,6 +245,7 @@ class Call:
             outcome = fault.outcome
             payload = self._encode_fault(fault)
         self._settle(payload, fault, outcome)
+        self._task = None
 
     def _hold(self, stream: ListenStream) -> None:
         """Hold an open stream from now on, and nothing that only its beginning needed."""
@@ -275,20 +278,25 @@ class Call:
         return self.request.tool, False
 
     def _settle(self, payload: bytes, fault: Fault | None, outcome: str) -> None:
-        """The one place where a call ends: answer, count, let go."""
+        """The one place where a call ends: answer, count, let go.
+
+        Nothing of it may be left to the garbage collector, which stops everybody: what refers to it is let go.
+        """
         if self._over:
             return
         self._over = True
         if self._context is not None:
             self._context.close()
+        self._context = self._work = None
         if self._timer is not None:
             self._timer.cancel()
         service = self._service
         if fault is not None or outcome == "tool_error":  # whoever sees it may ask what happened
             self._exchange.tell_correlation()
             self._exchange.is_logged = service.logs_access
-        if self._stream is not None:
-            self._stream.leave()
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.leave()
         if self._resumption is not None and self._track is not None:
             self._resumption.tracks.finish(self._track, payload)
         elif self._exchange.streaming:

@@ -79,6 +79,7 @@ class TcpWire(LineWire):
         if self._asking is not None:
             self._asking.cancel()
         super().connection_lost(exc)
+        self._settled = None
 
     @property
     def silent_since(self) -> float | None:
