@@ -44,7 +44,6 @@ class Ways:
         assert (await client.reply()).status == 400
         return client
 
-
     async def opens_a_stream(self):
         client = await self._served.connect()
         message = self._raw.modern("subscriptions/listen", notifications={"toolsListChanged": True})

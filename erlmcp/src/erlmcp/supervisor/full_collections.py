@@ -54,7 +54,7 @@ class FullCollections:
 
     def _heard(self, phase: str, info: dict[str, int]) -> None:
         """Called by the collector, in whatever thread has set it off."""
-        is_full = info["generation"] == 2  # noqa: PLR2004 - the oldest
+        is_full = info["generation"] == 2
         if phase == "start":
             if is_full:
                 self._began = time.perf_counter()

@@ -307,9 +307,7 @@ class Worker:
 
     def _metrics(self) -> dict[str, Any]:
         collections = {} if self._collections is None else self._collections.snapshot()
-        return (
-            self._meter.snapshot() | OF_THIS_PROCESS.snapshot() | self._tracing.snapshot() | collections
-        )
+        return self._meter.snapshot() | OF_THIS_PROCESS.snapshot() | self._tracing.snapshot() | collections
 
     def _report(self) -> None:
         counts = self._required_runtime.counts()
