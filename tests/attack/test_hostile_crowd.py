@@ -19,8 +19,8 @@ from benchmarks.memory.streams import held
 
 CONFIGS = ROOT / "benchmarks/attack"
 MOST_LOOKS = 1
-"""Of the garbage collector at all objects, while thousands of hostile connections come and go; one if the heap
-was about to be looked at."""
+"""Of the garbage collector at all objects, while thousands of hostile connections come and go; one if it was
+about to look."""
 
 MOST_BYTES = 40 * 1024
 """Of a hostile connection, whatever it does: one that is served costs no more."""

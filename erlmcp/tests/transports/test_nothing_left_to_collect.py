@@ -18,8 +18,7 @@ class Ways:
         self._raw = raw
 
     async def never_asks(self):
-        client = await self._served.connect()
-        return client
+        return await self._served.connect()
 
     async def asks_once(self):
         client = await self._served.connect()

@@ -31,7 +31,7 @@ from erlmcp.config.schema import Settings
 from erlmcp.dispatch.sdk_present import require_sdk
 from erlmcp.sessions.sealed import KeyRing
 from erlmcp.supervisor.channel import Channel, ChannelBus
-from erlmcp.supervisor.full_collections import FullCollections
+from erlmcp.supervisor.garbage import Collections
 from erlmcp.supervisor.messages import (
     CHANNEL_VERSION,
     STUCK_STATUS,
@@ -84,7 +84,7 @@ class Worker:
         self._keys: KeyRing | None = None
         self._runtime: GuestRuntime | None = None
         self._watch: LoopWatch | None = None
-        self._collections: FullCollections | None = None
+        self._collections: Collections | None = None
         self._minding: asyncio.Task[None] | None = None
         """Looks after the log, to the end."""
         self._drain_timeout_s = 0.0
@@ -137,7 +137,7 @@ class Worker:
         except (Exception, SystemExit) as fault:  # noqa: BLE001 - whatever the guest does at start is reported
             self._refuse_guest(start.target, fault)
             return False
-        self._collections = FullCollections()
+        self._collections = Collections(asyncio.get_running_loop())
         self._watch = self._watch_loop(settings)
         self._listen("private")
         guest = self._runtime.guest

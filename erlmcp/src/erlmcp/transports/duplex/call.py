@@ -293,7 +293,7 @@ class ChannelCall:
     def _settle(self, outcome: str) -> None:
         """The one place where a call ends: count it, let it go.
 
-        Nothing of it may be left to the garbage collector, which stops everybody: what refers to it is let go.
+        Nothing may be left to the garbage collector, which stops everybody: what refers to it is let go.
         """
         if self._over:
             return

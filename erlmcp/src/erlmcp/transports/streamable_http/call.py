@@ -280,7 +280,7 @@ class Call:
     def _settle(self, payload: bytes, fault: Fault | None, outcome: str) -> None:
         """The one place where a call ends: answer, count, let go.
 
-        Nothing of it may be left to the garbage collector, which stops everybody: what refers to it is let go.
+        Nothing may be left to the garbage collector, which stops everybody: what refers to it is let go.
         """
         if self._over:
             return
