@@ -48,7 +48,7 @@ class Server:
         self.dependencies, self.spans = {}, {}
         self.generation = {"workers": 1, "restarts": 0, "in_flight": 0, "connections": 0, "streams": 0}
         self.cpu_s = self.lag_s = 0.0
-        self.stuck = self.refused = 0
+        self.stuck = self.refused = self.lines_lost = 0
         self.up = {"http": True, "bus": True}
         self.memory, self.free = 0.1, 0.9
         self.volumes = True
@@ -84,7 +84,7 @@ class Server:
             volumes=[Volume("work", int(self.free * 10**6), 10**6)] if self.volumes else [],
         )
         certificate = CertificateMetrics(self.at + self.days * DAY_S, 0, self.refused)
-        return Reading(self.at, "0", [generation], capacity, certificate)
+        return Reading(self.at, "0", [generation], capacity, certificate, log_lines_lost=self.lines_lost)
 
     def later(self, seconds, **changes):
         """So much later, with these numbers; the state of every rule that is not quiet."""
@@ -134,6 +134,7 @@ EDGES = [
     ("ErlmcpDependencyFailing", W, _calls(ok=10, cancelled=90), _calls(ok=1, error=99)),
     ("ErlmcpSpansLost", W, {"spans": {"sent": 90, "failed": 10}}, {"spans": {"sent": 89, "failed": 11}}),
     ("ErlmcpSpansLost", W, {"spans": {"unsampled": 9}}, {"spans": {"failed": 1}}),
+    ("ErlmcpLogLinesLost", W, {"lines_lost": 0}, {"lines_lost": 1}),
     ("ErlmcpLatencyHigh", W, _slow(11, 50), _slow(11, 51)),
     ("ErlmcpLatencyHigh", C, _slow(13, 50), _slow(13, 51)),
     ("ErlmcpMemoryHigh", W, {"memory": 0.85}, {"memory": 0.86}),

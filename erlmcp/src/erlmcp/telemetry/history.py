@@ -91,6 +91,7 @@ class Sample:
     certificates_refused: int
     dependencies: Mapping[str, tuple[int, int]]
     spans: Mapping[str, int]
+    log_lines_lost: int
 
     @classmethod
     def of(cls, reading: Reading) -> Sample:
@@ -116,6 +117,7 @@ class Sample:
                 for name, each in counts.dependencies.items()
             },
             spans=dict(counts.spans),
+            log_lines_lost=reading.log_lines_lost,
         )
 
 

@@ -150,6 +150,11 @@ def _spans(look: Look, rule: Rule) -> Iterator[Measured]:
         yield Measured("", ((_ratio(failed, sent + failed), rule.bounds[0]),))
 
 
+def _log_lines(look: Look, rule: Rule) -> Iterator[Measured]:
+    window = look.window(rule)
+    yield Measured("", ((window.newer.log_lines_lost - window.older.log_lines_lost, rule.bounds[0]),))
+
+
 def _latency(look: Look, rule: Rule) -> Iterator[Measured]:
     yield Measured("", ((look.window(rule).latency.quantile_s(0.95), rule.bounds[0]),))
 
@@ -249,6 +254,7 @@ MEASURES: Final[dict[str, Measure]] = {
     "ErlmcpToolErrorsHigh": Measure("tool calls that ended in an error", "share", _tool_errors),
     "ErlmcpDependencyFailing": Measure("calls of a dependency that failed", "share", _dependencies),
     "ErlmcpSpansLost": Measure("spans that the collector did not take", "share", _spans),
+    "ErlmcpLogLinesLost": Measure("lines of the log that nobody read in time", "count", _log_lines),
     "ErlmcpLatencyHigh": Measure("one in twenty takes as long or longer", "seconds", _latency),
     "ErlmcpMemoryHigh": Measure("memory in use", "share", _memory),
     "ErlmcpCpuHigh": Measure("processors in use", "share", _cpu),
