@@ -7,6 +7,7 @@ from typing import Any
 import mcp.shared._otel
 import pytest
 from mcp.server.lowlevel import Server
+from mcp.shared.exceptions import NoBackChannelError
 from mcp_types import CallToolResult
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
@@ -15,7 +16,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from erlmcp.dispatch.context import CallContext
 from erlmcp.dispatch.guest import Guest
-from erlmcp.dispatch.kernel import Kernel, transport_context
+from erlmcp.dispatch.kernel import Kernel, new_connection, part, transport_context
 from erlmcp.protocol.modern import Envelope
 
 META: dict[str, Any] = {
@@ -107,3 +108,30 @@ async def test_what_a_handler_leaves_to_its_connection_is_cleaned_up_after_the_c
     bench.leaves_cleanup = True
     await bench.call()
     assert bench.closed == ["closed"]
+
+
+class Heard:
+    """A way to a client that notes what it is sent."""
+
+    def __init__(self) -> None:
+        self.methods: list[str] = []
+
+    async def send_raw_request(self, method: str, *_: Any) -> dict[str, Any]:
+        self.methods.append(method)
+        return {}
+
+    async def notify(self, method: str, *_: Any) -> None:
+        self.methods.append(method)
+
+
+@pytest.mark.anyio
+async def test_the_way_to_a_client_that_is_gone_is_closed_after_the_guest_has_cleaned_up():
+    heard = Heard()
+    connection = new_connection(heard)
+    connection.exit_stack.push_async_callback(connection.notify, "notifications/message", None)
+    await part(connection)
+    assert heard.methods == ["notifications/message"], "what the guest says while it cleans up"
+    await connection.notify("notifications/message", None)
+    with pytest.raises(NoBackChannelError):
+        await connection.send_raw_request("ping", None)
+    assert heard.methods == ["notifications/message"]
