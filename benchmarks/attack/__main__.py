@@ -25,7 +25,7 @@ P99_RATIO: Final = 2.0
 HELD_SHARE: Final = 0.95
 """Of the crowd: those whose time is up are closed, and come again at once."""
 
-ROUNDS: Final = 3
+ROUNDS: Final = 5
 FULL_SHARE: Final = 0.45
 """Of the crowd that a worker with room for half of it holds, channels and connections of HTTP apart."""
 
