@@ -32,7 +32,9 @@ def metric(server, name):
     """The sum of all samples of a metric whose line begins so."""
     with urlopen(f"http://127.0.0.1:{server.more_ports[0]}/metrics", timeout=10) as answer:
         lines = answer.read().decode().splitlines()
-    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
+    samples = [float(line.rpartition(" ")[2]) for line in lines if line.startswith(name)]
+    assert samples, f"{name} is not told, which is no zero"
+    return sum(samples)
 
 
 def within(seconds, condition):
